@@ -1,0 +1,138 @@
+package node
+
+import (
+	"time"
+
+	"millrace/codec/strict"
+)
+
+// Config is everything an operator may set. The yaml tags are the names in the
+// file; the same path with underscores is the environment variable
+// (limits.body_bytes is MILLRACE_LIMITS_BODY_BYTES); the help tags are what
+// `millrace config print` and docs show. A Config is immutable once a node has
+// started with it.
+type Config struct {
+	Listen      string        `yaml:"listen" help:"address of the ad server: host:port; port 0 takes a free one"`
+	Admin       string        `yaml:"admin" help:"address of the admin server; it has no authentication, keep it on loopback or behind one"`
+	Data        string        `yaml:"data" help:"folder of the journal and the budgets; empty is a new temporary folder, removed on exit"`
+	NodeID      int           `yaml:"node_id" help:"number of this node, unique in a deployment, 0 to 65535"`
+	Shards      int           `yaml:"shards" help:"number of shards; 0 is one per usable core"`
+	CPUs        []int         `yaml:"cpus" help:"CPUs to pin the shards to, in shard order; empty is the usable ones in order"`
+	Dispatch    Dispatch      `yaml:"dispatch" help:"how a request reaches its shard: inline (the poller takes the idle shard's turn) or hop (always the shard's own thread)"`
+	Pollers     int           `yaml:"pollers" help:"number of network pollers; 0 is chosen by the number of cores"`
+	Catalog     string        `yaml:"catalog" help:"catalog file, YAML or JSON; empty is the bundled demo catalog"`
+	CatalogPoll time.Duration `yaml:"catalog_poll" help:"how often the catalog file is looked at for changes; 0 is only on SIGHUP or POST /reload"`
+	PublicURL   string        `yaml:"public_url" help:"where browsers reach this node, the start of every tracking URL; empty is http:// and the listen address"`
+	LogLevel    string        `yaml:"log_level" help:"debug, info, warn or error; can be changed at run time on the admin server"`
+	DebugHeader bool          `yaml:"debug_header" help:"explain a decision to whoever sends X-Millrace-Debug: 1; shows prices and targeting, keep it off on the open internet"`
+	Limits      LimitsConfig  `yaml:"limits" help:"bounds on what clients may ask for; what goes over is refused by name and counted"`
+	Shard       ShardConfig   `yaml:"shard" help:"queues and tables of one shard"`
+	Budget      BudgetConfig  `yaml:"budget" help:"leases, reservations and the journal of money"`
+	Tokens      TokensConfig  `yaml:"tokens" help:"signing of the tracking URLs"`
+	Memory      MemoryConfig  `yaml:"memory" help:"Go's collector"`
+}
+
+// Dispatch is how a request gets from a poller to its shard.
+type Dispatch string
+
+// The two dispatch modes; see docs for their measured costs.
+const (
+	DispatchInline Dispatch = "inline"
+	DispatchHop    Dispatch = "hop"
+)
+
+// LimitsConfig bounds what a client can cost.
+type LimitsConfig struct {
+	Connections  int           `yaml:"connections" help:"open connections; more are answered 503 and closed"`
+	InFlight     int           `yaml:"in_flight" help:"requests being answered at once; more get 503 with Retry-After"`
+	Pipeline     int           `yaml:"pipeline" help:"unanswered requests on one connection"`
+	HeadBytes    strict.Bytes  `yaml:"head_bytes" help:"request line and headers; more is 431"`
+	BodyBytes    strict.Bytes  `yaml:"body_bytes" help:"body, after decompression; more is 413"`
+	HeadTimeout  time.Duration `yaml:"head_timeout" help:"from a request's first byte to the end of its headers"`
+	BodyTimeout  time.Duration `yaml:"body_timeout" help:"from the end of the headers to the end of the body"`
+	IdleTimeout  time.Duration `yaml:"idle_timeout" help:"between requests of a kept-alive connection"`
+	WriteTimeout time.Duration `yaml:"write_timeout" help:"an answer the client does not take"`
+	Imps         int           `yaml:"imps" help:"impressions in one bid request; more is 400"`
+	Depth        int           `yaml:"depth" help:"nesting of a request's JSON; more is 400"`
+}
+
+// ShardConfig sizes one shard.
+type ShardConfig struct {
+	MailboxSlots   int           `yaml:"mailbox_slots" help:"messages that may wait for a shard; a power of two; full is 503"`
+	Batch          int           `yaml:"batch" help:"messages handled before timers and effects get their turn"`
+	Spin           time.Duration `yaml:"spin" help:"how long an idle shard looks for work before it sleeps"`
+	Stall          time.Duration `yaml:"stall" help:"a callback that takes longer is counted and its kind named"`
+	FrequencySlots int           `yaml:"frequency_slots" help:"user and line pairs whose frequency caps a shard remembers"`
+}
+
+// BudgetConfig is money's part.
+type BudgetConfig struct {
+	ReservationTTL   time.Duration `yaml:"reservation_ttl" help:"how long a win may hold money before its billable event; later events bill only from what is left"`
+	JournalSegment   strict.Bytes  `yaml:"journal_segment" help:"size of one journal file"`
+	JournalRetention time.Duration `yaml:"journal_retention" help:"how long full journal files are kept after their checkpoint"`
+	Sync             bool          `yaml:"sync" help:"fdatasync before an event is acknowledged; off survives a crash of the process, not of the machine"`
+}
+
+// TokensConfig signs tracking URLs.
+type TokensConfig struct {
+	TTL    time.Duration `yaml:"ttl" help:"how long a tracking URL is valid"`
+	Active int           `yaml:"active" help:"id of the key that signs; the others only verify; 0 is the first of keys"`
+	Keys   []TokenKey    `yaml:"keys" help:"signing keys; empty is one made at the first start and kept in the data folder. In the environment: id:secret,id:secret"`
+}
+
+// TokenKey is one signing key.
+type TokenKey struct {
+	ID     int    `yaml:"id" help:"1 to 255, written in clear in every token"`
+	Secret Secret `yaml:"secret" help:"at least 32 characters, kept secret, the same on every node"`
+}
+
+// MemoryConfig steers the collector.
+type MemoryConfig struct {
+	Limit strict.Bytes `yaml:"limit" help:"soft limit of the process (GOMEMLIMIT); 0 is nine tenths of the container's limit where there is one"`
+	GC    int          `yaml:"gc" help:"GOGC percent"`
+}
+
+// SecretLenMin is the shortest signing secret Validate accepts.
+const SecretLenMin = 32
+
+// Default is the configuration without a file: it serves the bundled demo
+// catalog on loopback, one shard a core, keeping data in a temporary folder.
+func Default() Config {
+	return Config{
+		Listen:      "127.0.0.1:8080",
+		Admin:       "127.0.0.1:8081",
+		NodeID:      1,
+		Dispatch:    DispatchInline,
+		CatalogPoll: 2 * time.Second,
+		LogLevel:    "info",
+		DebugHeader: true,
+		Limits: LimitsConfig{
+			Connections:  20_000,
+			InFlight:     4096,
+			Pipeline:     64,
+			HeadBytes:    16 << 10,
+			BodyBytes:    1 << 20,
+			HeadTimeout:  10 * time.Second,
+			BodyTimeout:  10 * time.Second,
+			IdleTimeout:  75 * time.Second,
+			WriteTimeout: 10 * time.Second,
+			Imps:         100,
+			Depth:        64,
+		},
+		Shard: ShardConfig{
+			MailboxSlots:   8192,
+			Batch:          128,
+			Spin:           20 * time.Microsecond,
+			Stall:          time.Millisecond,
+			FrequencySlots: 1 << 20,
+		},
+		Budget: BudgetConfig{
+			ReservationTTL:   5 * time.Minute,
+			JournalSegment:   64 << 20,
+			JournalRetention: 72 * time.Hour,
+			Sync:             true,
+		},
+		Tokens: TokensConfig{TTL: 24 * time.Hour},
+		Memory: MemoryConfig{GC: 100},
+	}
+}

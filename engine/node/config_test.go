@@ -1,0 +1,265 @@
+package node
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"millrace/codec/strict"
+)
+
+const goodSecret = "0123456789abcdef0123456789abcdef"
+
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "millrace.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestDefaultIsValid(t *testing.T) {
+	if faults := Default().Validate(); faults != nil {
+		t.Fatal(faults)
+	}
+	c, origins, faults := Load("", nil, nil)
+	if faults != nil || !reflect.DeepEqual(c, Default()) {
+		t.Fatalf("%+v %v", c, faults)
+	}
+	for path, from := range origins {
+		if from != "default" {
+			t.Errorf("%s comes from %s", path, from)
+		}
+	}
+}
+
+func TestFileEnvironmentFlagsInThatOrder(t *testing.T) {
+	file := writeFile(t, `
+listen: 127.0.0.1:1000
+admin: 127.0.0.1:1001
+shards: 3
+cpus: [0, 2, 4]
+limits:
+  body_bytes: 2MiB
+  idle_timeout: 1m
+  imps: 100   # the default, written out
+tokens:
+  ttl: 2d
+  keys:
+    - {id: 3, secret: `+goodSecret+`}
+`)
+	env := []string{"PATH=/bin", "MILLRACE_SHARDS=2", "MILLRACE_LIMITS_BODY_BYTES=3MiB", "MILLRACE_CPUS=1-3", "MILLRACE_BUDGET_SYNC=false", "MILLRACE_TOKENS_ACTIVE=3"}
+	flags := []Override{{"shards", "1", "--shards"}, {"dispatch", "hop", "--dispatch"}, {"log_level", "debug", "--log-level"}}
+	c, origins, faults := Load(file, env, flags)
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	want := Default()
+	want.Listen, want.Admin = "127.0.0.1:1000", "127.0.0.1:1001"
+	want.Shards, want.CPUs, want.Dispatch, want.LogLevel = 1, []int{1, 2, 3}, DispatchHop, "debug"
+	want.Limits.BodyBytes, want.Limits.IdleTimeout = 3<<20, time.Minute
+	want.Budget.Sync = false
+	want.Tokens = TokensConfig{TTL: 48 * time.Hour, Active: 3, Keys: []TokenKey{{3, NewSecret(goodSecret)}}}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got  %#v\nwant %#v", c, want)
+	}
+	for path, from := range map[string]string{
+		"listen": "file", "shards": "--shards", "limits.body_bytes": "MILLRACE_LIMITS_BODY_BYTES", "limits.imps": "file",
+		"limits.pipeline": "default", "tokens.keys": "file", "cpus": "MILLRACE_CPUS",
+	} {
+		if origins[path] != from {
+			t.Errorf("%s comes from %q, want %q", path, origins[path], from)
+		}
+	}
+}
+
+func TestConfigFileFromEnvironment(t *testing.T) {
+	file := writeFile(t, "node_id: 7\n")
+	c, _, faults := Load("", []string{"MILLRACE_CONFIG=" + file}, nil)
+	if faults != nil || c.NodeID != 7 {
+		t.Fatalf("%d %v", c.NodeID, faults)
+	}
+	_, _, faults = Load(filepath.Join(t.TempDir(), "none.yaml"), nil, nil)
+	if len(faults) != 1 || !strings.Contains(faults.Error(), "no such file") {
+		t.Fatal(faults)
+	}
+}
+
+// TestEveryFaultAtOnce lists faults of all sources in one run.
+func TestEveryFaultAtOnce(t *testing.T) {
+	file := writeFile(t, `listn: 127.0.0.1:1000
+shards: -1
+limits:
+  body_byte: 1MiB
+  idle_timeout: soon
+  pipeline: 5000
+tokens:
+  keys:
+    - {id: 1, secret: hunter2hunter2}
+    - {id: 1, secret: `+goodSecret+`}
+`)
+	_, _, faults := Load(file, []string{"MILLRACE_SHARD=2", "MILLRACE_POLLERS=x"}, []Override{{"dispatch", "hopp", "--dispatch"}, {"no_such", "1", "--set"}})
+	text := faults.Error()
+	for _, want := range []string{
+		`millrace.yaml:1:1: listn: unknown key; did you mean "listen"?`,
+		"millrace.yaml:2:9: shards: -1 is out of range",
+		`limits.body_byte: unknown key; did you mean "body_bytes"?`,
+		"limits.idle_timeout: \"soon\" is not a duration",
+		"millrace.yaml:6:13: limits.pipeline: 5000 is out of range",
+		"tokens.keys[0].secret: 14 characters are too few",
+		"tokens.keys[1].id: key 1 is listed twice",
+		`environment: MILLRACE_SHARD: unknown variable; did you mean "MILLRACE_SHARDS"?`,
+		"environment: MILLRACE_POLLERS: \"x\" is not a whole number",
+		`--dispatch: dispatch: "hopp" is not a dispatch mode; did you mean "hop"?`,
+		"--set: no_such: unknown field",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("missing fault %q", want)
+		}
+	}
+	if strings.Contains(text, "hunter2") {
+		t.Error("a fault shows a secret")
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
+
+func TestValidateNamesField(t *testing.T) {
+	cases := map[string]func(*Config){
+		"listen":                 func(c *Config) { c.Listen = "8080" },
+		"admin":                  func(c *Config) { c.Admin = c.Listen },
+		"node_id":                func(c *Config) { c.NodeID = 1 << 16 },
+		"shards":                 func(c *Config) { c.Shards = 2000 },
+		"pollers":                func(c *Config) { c.Pollers = -1 },
+		"cpus":                   func(c *Config) { c.CPUs, c.Shards = []int{0}, 2 },
+		"cpus[1]":                func(c *Config) { c.CPUs = []int{0, 0} },
+		"dispatch":               func(c *Config) { c.Dispatch = "" },
+		"catalog_poll":           func(c *Config) { c.CatalogPoll = time.Nanosecond },
+		"public_url":             func(c *Config) { c.PublicURL = "https://a.example/?x=1" },
+		"log_level":              func(c *Config) { c.LogLevel = "loud" },
+		"limits.in_flight":       func(c *Config) { c.Limits.InFlight = 0 },
+		"limits.head_bytes":      func(c *Config) { c.Limits.HeadBytes = 1 },
+		"shard.mailbox_slots":    func(c *Config) { c.Shard.MailboxSlots = 1000 },
+		"shard.spin":             func(c *Config) { c.Shard.Spin = -1 },
+		"budget.reservation_ttl": func(c *Config) { c.Budget.ReservationTTL = 0 },
+		"tokens.ttl":             func(c *Config) { c.Tokens.TTL = 0 },
+		"tokens.active":          func(c *Config) { c.Tokens.Active = 9 },
+		"tokens.keys[0].secret":  func(c *Config) { c.Tokens.Keys = []TokenKey{{1, NewSecret(hidden)}} },
+		"memory.limit":           func(c *Config) { c.Memory.Limit = 1 },
+		"memory.gc":              func(c *Config) { c.Memory.GC = 0 },
+	}
+	for field, spoil := range cases {
+		c := Default()
+		spoil(&c)
+		faults := c.Validate()
+		if len(faults) != 1 || faults[0].Field != field || faults[0].Remedy == "" {
+			t.Errorf("%s: %v", field, faults)
+		}
+	}
+}
+
+// TestEveryFieldHasHelpAndVariable keeps new fields reachable: each must carry
+// a yaml name and help, and take its own printed text from the environment.
+func TestEveryFieldHasHelpAndVariable(t *testing.T) {
+	c := Default()
+	for _, f := range leaves(reflect.ValueOf(&c).Elem()) {
+		if f.help == "" || f.path == "" || strings.HasSuffix(f.path, ".") {
+			t.Errorf("%q has no name or no help", f.path)
+		}
+		text := f.text()
+		switch f.value.Interface().(type) {
+		case []int, []TokenKey:
+			text = ""
+		}
+		got, origins, faults := Load("", []string{f.env() + "=" + text}, nil)
+		if faults != nil || origins[f.path] != f.env() || !reflect.DeepEqual(got, Default()) {
+			t.Errorf("%s=%s: %v from %v", f.env(), text, faults, origins[f.path])
+		}
+	}
+}
+
+func TestPrintedFileReadsBack(t *testing.T) {
+	c := Default()
+	c.CPUs, c.PublicURL, c.Tokens.TTL = []int{0, 1}, "https://ads.example.com", 36*time.Hour+time.Second
+	for _, o := range []PrintOptions{{}, {Help: true}, {Help: true, Origins: Origins{"listen": "file"}}} {
+		var b bytes.Buffer
+		if err := c.WriteYAML(&b, o); err != nil {
+			t.Fatal(err)
+		}
+		got, _, faults := Load(writeFile(t, b.String()), nil, nil)
+		got.Tokens.Keys = nil // an empty list reads back as one, not as nil
+		if faults != nil || !reflect.DeepEqual(got, c) {
+			t.Fatalf("%v\n%s", faults, b.String())
+		}
+	}
+}
+
+func TestSecretsAreMaskedEverywhere(t *testing.T) {
+	c := Default()
+	c.Tokens.Keys = []TokenKey{{1, NewSecret(goodSecret)}}
+	var b bytes.Buffer
+	if err := c.WriteYAML(&b, PrintOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&b, "%v %+v %#v", c, c, c)
+	for _, v := range []any{c, c.View()} {
+		j, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Write(j)
+	}
+	if strings.Contains(b.String(), goodSecret) {
+		t.Fatal("a secret is shown")
+	}
+	if !strings.Contains(b.String(), hidden) {
+		t.Fatal("the mask is not shown")
+	}
+}
+
+func TestParseCPUs(t *testing.T) {
+	got, err := ParseCPUs("0, 2,4-6")
+	if err != nil || !reflect.DeepEqual(got, []int{0, 2, 4, 5, 6}) {
+		t.Fatal(got, err)
+	}
+	for _, s := range []string{"a", "1-", "3-1", "-1", "1,,2", "0-99999"} {
+		if got, err := ParseCPUs(s); err == nil {
+			t.Errorf("%q: %v", s, got)
+		}
+	}
+}
+
+func FuzzLoadOverride(f *testing.F) {
+	f.Add("limits.body_bytes", "1MiB")
+	f.Add("cpus", "0-3")
+	f.Add("tokens.keys", "1:"+goodSecret)
+	f.Add("budget.sync", "true")
+	f.Fuzz(func(t *testing.T, field, value string) {
+		c, _, faults := Load("", []string{"MILLRACE_" + field + "=" + value}, []Override{{field, value, "--set"}})
+		if len(faults) == 0 && c.Validate() != nil {
+			t.Fatal("Load accepted what Validate refuses")
+		}
+	})
+}
+
+func FuzzLoadFile(f *testing.F) {
+	f.Add("listen: 127.0.0.1:1\nlimits: {imps: 3}\n")
+	f.Add(`{"tokens":{"keys":[{"id":1,"secret":"x"}]}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		c := Default()
+		source, faults := strict.Decode("c.yaml", []byte(text), &c)
+		for _, fault := range c.Validate() {
+			place(fault, source, Origins{})
+		}
+		_ = faults.Error()
+		_ = c.View()
+	})
+}
