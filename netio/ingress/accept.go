@@ -19,10 +19,12 @@ const acceptsPerTurn = 32
 // readable, its Accept never returns one: it registers what it accepts itself.
 type acceptor struct {
 	srv   *Server
-	fd    int
 	addr  net.Addr
-	once  sync.Once
-	spare int // an open descriptor to give up when there are no others
+	fd    int
+	spare int // an open descriptor to give up when there are no others; used by the poller only
+
+	mu     sync.Mutex // guards closed, and fd against being closed in between
+	closed bool
 }
 
 var _ netpoll.Listener = (*acceptor)(nil)
@@ -59,19 +61,28 @@ func (a *acceptor) Addr() net.Addr { return a.addr }
 
 // Close implements net.Listener.
 func (a *acceptor) Close() error {
-	a.once.Do(func() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.closed {
+		a.closed = true
 		_ = unix.Close(a.fd)
 		if a.spare >= 0 {
 			_ = unix.Close(a.spare)
 		}
-	})
+	}
 	return nil
 }
 
 // stop makes the kernel refuse new connections. The poller sees the hang-up,
 // forgets the socket, and run returns. Closing it here instead would let its
 // number be given to another socket while the poller still knows it.
-func (a *acceptor) stop() { _ = unix.Shutdown(a.fd, unix.SHUT_RDWR) }
+func (a *acceptor) stop() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.closed {
+		_ = unix.Shutdown(a.fd, unix.SHUT_RDWR)
+	}
+}
 
 // run is asleep until the listening socket has been stopped.
 func (a *acceptor) run() {
