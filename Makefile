@@ -1,0 +1,55 @@
+# Everything here is a plain go command: `make help` lists them, .ci/run is the gate.
+GO ?= go
+# Length of the long fuzz run, all functions together.
+FUZZ_SECONDS ?= 1800
+FUZZ_PATTERN ?= .
+BENCH ?= .
+BENCH_TIME ?= 200ms
+BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build test race fuzz fuzz-smoke bench bench-micro blackbox-long alloc check ci clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
+
+deps: ## download the modules that go.sum pins
+	$(GO) mod download
+
+build: ## bin/millrace, the one binary
+	$(GO) build -trimpath -o bin/millrace ./tools/millrace
+
+test: ## the README's test command
+	$(GO) test ./...
+
+race: ## the tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -short ./...
+
+alloc: ## the allocation gates
+	$(GO) test -count=1 -run Alloc ./...
+
+fuzz: ## every Fuzz function, long (FUZZ_SECONDS in all, FUZZ_PATTERN chooses)
+	.ci/fuzz $(FUZZ_SECONDS) '$(FUZZ_PATTERN)'
+
+fuzz-smoke: ## every Fuzz function, about a minute
+	.ci/fuzz 60 '$(FUZZ_PATTERN)'
+
+bench: ## the server against its peer, one run, as a ratio
+	$(GO) run ./bench/peers
+
+bench-micro: ## the packages' own benchmarks (BENCH, BENCH_TIME, BENCH_PACKAGES)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem $(BENCH_PACKAGES)
+
+blackbox-long: ## the black-box tests in their long form: 50 crashes, 10,000 slow connections, 1,000,000 replays, 60 s under race
+	MILLRACE_LONG=1 $(GO) test -count=1 -timeout 60m -v ./bench/blackbox
+
+check: ## the repository's own rules, vet and staticcheck
+	$(GO) run ./tools/check
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+ci: ## the whole gate: .ci/run
+	.ci/run
+
+clean: ## remove what was built
+	rm -rf bin

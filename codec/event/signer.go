@@ -1,0 +1,253 @@
+package event
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"hash"
+	"slices"
+	"time"
+
+	"millrace/codec/unit"
+)
+
+// Status is the outcome of Parse.
+type Status uint8
+
+// Outcomes of Parse, in the order in which they are found out.
+const (
+	// OK: authentic, of the kind asked for, and not expired.
+	OK Status = iota
+	// Malformed: not the text of any token.
+	Malformed
+	// UnknownKey: signed with a key that the ring does not have (any more).
+	UnknownKey
+	// Forged: the authentication code is wrong.
+	Forged
+	// WrongKind: authentic, for another kind of event.
+	WrongKind
+	// Expired: authentic, and its time is over. The token is filled in.
+	Expired
+)
+
+// String is the status as a metric label.
+func (s Status) String() string {
+	names := [...]string{"ok", "malformed", "unknown_key", "forged", "wrong_kind", "expired"}
+	if int(s) < len(names) {
+		return names[s]
+	}
+	return "unknown"
+}
+
+const (
+	macBytes = 16
+	version  = 1
+
+	// The second byte: version in the high bits, kind in the low, flags between.
+	kindMask        = 0x03
+	flagTest        = 0x04
+	flagBillable    = 0x08
+	flagLineAccount = 0x10
+	versionShift    = 5
+
+	// fieldsMax bounds the encoding of everything but the landing page.
+	fieldsMax = 2 + 4*binary.MaxVarintLen32 + 4*binary.MaxVarintLen64 + 6*8 + 3 + 2*binary.MaxVarintLen64
+	// fieldsMin is the shortest: every varint one byte, no line account.
+	fieldsMin = 2 + 3 + 1 + 5*8 + 2 + 3 + 1 + 2
+)
+
+// Signer writes and reads tokens. It is owned by one goroutine or shard.
+type Signer struct {
+	macs   [256]hash.Hash // by key id; nil = unknown
+	active uint8
+	raw    []byte // the token being signed
+	sum    []byte // the MAC being made
+}
+
+// Append appends the token's text. It returns dst as it was if the kind is not
+// valid or the landing page is longer than LandingMax, which the catalog's
+// compiler rules out.
+func (s *Signer) Append(dst []byte, t *Token) []byte {
+	if !t.Kind.Valid() || len(t.Landing) > LandingMax {
+		return dst
+	}
+	s.raw = slices.Grow(s.raw[:0], fieldsMax+len(t.Landing)+macBytes)
+	raw := appendFields(append(s.raw, s.active), t)
+	raw = append(raw, t.Landing...)
+	s.mac(s.macs[s.active], raw)
+	s.raw = append(raw, s.sum[:macBytes]...)
+	return base64.RawURLEncoding.AppendEncode(dst, s.raw)
+}
+
+// Parse reads and verifies a token. It decodes into scratch, grown as needed,
+// and returns it; t.Landing points there. Only with OK and Expired is t whole.
+// Text that is not a token costs no hash, and a comparison of codes takes the
+// same time wherever they differ.
+func (s *Signer) Parse(src []byte, now unit.WallTime, kind Kind, t *Token, scratch []byte) ([]byte, Status) {
+	// The decoder would skip line breaks; a token has one spelling.
+	if len(src) > TextMax || bytes.IndexByte(src, '\n') >= 0 || bytes.IndexByte(src, '\r') >= 0 {
+		return scratch, Malformed
+	}
+	raw, ok := decodeText(src, scratch)
+	if !ok || len(raw) < fieldsMin+macBytes {
+		return raw, Malformed
+	}
+	signed := raw[:len(raw)-macBytes]
+	mac := s.macs[signed[0]]
+	if mac == nil {
+		return raw, UnknownKey
+	}
+	s.mac(mac, signed)
+	if subtle.ConstantTimeCompare(s.sum[:macBytes], raw[len(signed):]) != 1 {
+		return raw, Forged
+	}
+	if !readFields(signed[1:], t) {
+		return raw, Malformed
+	}
+	if t.Kind != kind {
+		return raw, WrongKind
+	}
+	if now >= t.Expires {
+		return raw, Expired
+	}
+	return raw, OK
+}
+
+// mac leaves the authentication code of b in s.sum.
+func (s *Signer) mac(h hash.Hash, b []byte) {
+	h.Reset()
+	_, _ = h.Write(b)
+	s.sum = h.Sum(s.sum[:0])
+}
+
+func decodeText(src, scratch []byte) (raw []byte, ok bool) {
+	n := base64.RawURLEncoding.DecodedLen(len(src))
+	raw = slices.Grow(scratch[:0], n)[:n]
+	n, err := strictEncoding.Decode(raw, src)
+	return raw[:n], err == nil
+}
+
+// strictEncoding refuses spare bits that are not zero.
+var strictEncoding = base64.RawURLEncoding.Strict()
+
+func appendFields(b []byte, t *Token) []byte {
+	head := byte(version<<versionShift) | byte(t.Kind)&kindMask
+	if t.Test {
+		head |= flagTest
+	}
+	if t.Billable {
+		head |= flagBillable
+	}
+	if t.LineAccount != 0 {
+		head |= flagLineAccount
+	}
+	b = append(b, head)
+	b = binary.AppendUvarint(b, uint64(t.Win.Node))
+	b = binary.AppendUvarint(b, uint64(t.Win.Epoch))
+	b = binary.AppendUvarint(b, uint64(t.Win.Shard))
+	b = binary.AppendUvarint(b, t.Win.Seq)
+	b = binary.LittleEndian.AppendUint64(b, uint64(t.User))
+	b = binary.LittleEndian.AppendUint64(b, uint64(t.Campaign))
+	b = binary.LittleEndian.AppendUint64(b, uint64(t.Line))
+	b = binary.LittleEndian.AppendUint64(b, uint64(t.Creative))
+	b = binary.LittleEndian.AppendUint64(b, uint64(t.CampaignAccount))
+	if t.LineAccount != 0 {
+		b = binary.LittleEndian.AppendUint64(b, uint64(t.LineAccount))
+	}
+	b = binary.AppendVarint(b, int64(t.Price))
+	b = binary.AppendVarint(b, int64(t.Reserved))
+	b = append(b, t.Currency[:]...)
+	b = binary.AppendVarint(b, int64(t.Day))
+	b = binary.AppendVarint(b, floorSeconds(t.Issued))
+	return binary.AppendVarint(b, ceilSeconds(t.Expires))
+}
+
+// readFields reads what appendFields wrote. The bytes are authentic: a fault
+// here means another version of the encoding under the same key.
+func readFields(b []byte, t *Token) bool {
+	if b[0]>>versionShift != version {
+		return false
+	}
+	r := reader{b: b[1:], ok: true}
+	*t = Token{
+		Kind:            Kind(b[0] & kindMask),
+		Test:            b[0]&flagTest != 0,
+		Billable:        b[0]&flagBillable != 0,
+		Win:             WinID{Node: unit.NodeID(r.uvarint()), Epoch: unit.Epoch(r.uvarint()), Shard: unit.ShardID(r.uvarint()), Seq: r.uvarint()},
+		User:            unit.UserID(r.fixed()),
+		Campaign:        unit.CampaignID(r.fixed()),
+		Line:            unit.LineID(r.fixed()),
+		Creative:        unit.CreativeID(r.fixed()),
+		CampaignAccount: unit.AccountID(r.fixed()),
+	}
+	if b[0]&flagLineAccount != 0 {
+		t.LineAccount = unit.AccountID(r.fixed())
+	}
+	t.Price = unit.Nanos(r.varint())
+	t.Reserved = unit.Nanos(r.varint())
+	if r.ok && len(r.b) >= len(t.Currency) {
+		r.b = r.b[copy(t.Currency[:], r.b):]
+	} else {
+		r.ok = false
+	}
+	t.Day = unit.Day(r.varint())
+	t.Issued = unit.WallFromUnix(r.varint())
+	t.Expires = unit.WallFromUnix(r.varint())
+	if r.ok && len(r.b) > 0 {
+		t.Landing = r.b
+	}
+	return r.ok && t.Kind.Valid()
+}
+
+// reader consumes fields; the first one missing clears ok for good.
+type reader struct {
+	b  []byte
+	ok bool
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	return v * r.take(n)
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	return v * int64(r.take(n))
+}
+
+func (r *reader) fixed() uint64 {
+	if len(r.b) < 8 {
+		r.ok = false
+		return 0
+	}
+	v := binary.LittleEndian.Uint64(r.b)
+	r.b = r.b[8:]
+	return v
+}
+
+// take consumes n bytes and is 1, or fails and is 0.
+func (r *reader) take(n int) uint64 {
+	if n <= 0 || !r.ok {
+		r.ok = false
+		return 0
+	}
+	r.b = r.b[n:]
+	return 1
+}
+
+func floorSeconds(t unit.WallTime) int64 {
+	s := int64(t) / int64(time.Second)
+	if int64(t)%int64(time.Second) < 0 {
+		s--
+	}
+	return s
+}
+
+func ceilSeconds(t unit.WallTime) int64 {
+	s := floorSeconds(t)
+	if unit.WallFromUnix(s) < t {
+		s++
+	}
+	return s
+}

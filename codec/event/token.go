@@ -1,0 +1,117 @@
+package event
+
+import "millrace/codec/unit"
+
+// Kind is what happened.
+type Kind uint8
+
+// Kinds of events. The zero value is no kind: a forgotten one is malformed.
+const (
+	// Impression is an ad shown.
+	Impression Kind = iota + 1
+	// Click is an ad clicked; its token carries the landing page.
+	Click
+	// Conversion is what the advertiser wanted in the end.
+	Conversion
+
+	// Kinds is the number of kinds; Kind.Index is below it.
+	Kinds = 3
+)
+
+// Index is the kind's place in a table of Kinds entries.
+func (k Kind) Index() int { return int(k) - 1 }
+
+// Valid reports whether k is one of the kinds.
+func (k Kind) Valid() bool { return k >= Impression && k <= Conversion }
+
+// Path is the request path at which events of the kind are received.
+func (k Kind) Path() string {
+	switch k {
+	case Impression:
+		return "/e/i"
+	case Click:
+		return "/e/c"
+	case Conversion:
+		return "/e/v"
+	}
+	return ""
+}
+
+// String is the kind's name in logs and metrics.
+func (k Kind) String() string {
+	switch k {
+	case Impression:
+		return "impression"
+	case Click:
+		return "click"
+	case Conversion:
+		return "conversion"
+	}
+	return "unknown"
+}
+
+// KindOf is the kind received at path.
+func KindOf(path []byte) (Kind, bool) {
+	switch string(path) {
+	case "/e/i":
+		return Impression, true
+	case "/e/c":
+		return Click, true
+	case "/e/v":
+		return Conversion, true
+	}
+	return 0, false
+}
+
+// WinID names one won impression, unique for ever: Seq is dense within
+// (Node, Epoch, Shard), and a node never lives through an epoch twice.
+type WinID struct {
+	Node  unit.NodeID
+	Epoch unit.Epoch
+	Shard unit.ShardID
+	Seq   uint64
+}
+
+// Token is what a tracking URL says about its win.
+type Token struct {
+	Kind Kind
+	// Test marks a win for a request with test = 1: never billed, budgeted or reported.
+	Test bool
+	// Billable: this kind of event is what the line item pays for.
+	Billable bool
+
+	Win      WinID
+	User     unit.UserID
+	Campaign unit.CampaignID
+	Line     unit.LineID
+	Creative unit.CreativeID
+	// CampaignAccount and LineAccount are charged; 0 is none.
+	CampaignAccount unit.AccountID
+	LineAccount     unit.AccountID
+
+	// Price of this event, if it is billable, in Currency.
+	Price unit.Nanos
+	// Reserved was held in the accounts when the win was made.
+	Reserved unit.Nanos
+	Currency unit.Currency
+	// Day of the accounts on which the reservation was made.
+	Day unit.Day
+
+	// Issued and Expires are carried in whole seconds, Issued rounded down
+	// and Expires up, so that a token never dies before its time.
+	Issued  unit.WallTime
+	Expires unit.WallTime
+
+	// Landing is the page a click goes to. After Parse it is a slice of the
+	// scratch buffer.
+	Landing []byte
+}
+
+// Limits of a token's size; a longer landing page does not fit in the URLs
+// that clients and proxies pass on.
+const (
+	// LandingMax is the longest landing URL a token carries, in bytes.
+	LandingMax = 4096
+	// TextMax is the longest text Parse looks at, in bytes.
+	TextMax = 6144
+)

@@ -1,0 +1,24 @@
+// Package auction orders bids and clears an auction.
+//
+// # The order
+//
+// Ties decided by chance, by map order or by arrival make an outcome that
+// nobody can explain or replay. Bids are therefore totally ordered (Before):
+//
+//  1. lower priority tier: guaranteed lines precede the rest,
+//  2. higher price an impression,
+//  3. lower line index: the catalog's own order, by name within a tier,
+//  4. lower creative index, likewise.
+//
+// The auction is first-price: the winner pays its bid.
+//
+// # Ranking without sorting
+//
+// A request may match tens of thousands of lines, and only the first few in
+// the order are ever looked at. Ranking keeps the best Depth bids of a scan;
+// when all of those turn out unusable (capped, blocked, out of funds) the scan
+// is repeated for the bids that come After the last of them. So the outcome is
+// exactly that of a full sort.
+//
+// State is the caller's shard's; nothing here allocates.
+package auction

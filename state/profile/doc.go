@@ -1,0 +1,31 @@
+// Package profile owns what a shard remembers about its users. Today that is
+// the frequency caps: how many impressions of a line item a user was given in
+// the current window.
+//
+// A Table belongs to one shard and is reached only inside that shard's
+// callbacks; it has no lock, reads no clock and allocates nothing after New.
+//
+//	(user, line) ──hash(seed)──► home slot ──linear probe──► first empty slot ends the search
+//
+//	slot, 32 bytes, two a cache line, no pointer:
+//	┌────────┬────────┬──────────────┬────────────────┬───────────┐
+//	│ user 8 │ line 8 │ start 8      │ window, ms 6   │ count 2   │
+//	└────────┴────────┴──────────────┴────────────────┴───────────┘
+//
+// The window is fixed, and starts with the user's first impression in it. The
+// alternative, a sliding log of timestamps, is exact at the edges and costs
+// memory in proportion to the cap; with a fixed window a user may see up to
+// 2 × cap − 1 impressions in one window's length across an edge, which is what
+// the trade means by "n per day", and a slot stays half a cache line.
+//
+// The table is bounded. A slot whose window is over is reused by the next
+// arrival that probes it, and Sweep gives back the others. When no slot is free
+// the answer is called Full, and it is counted: a capped line item whose
+// impressions cannot be remembered is not served (a cap is a promise to the
+// user and to the advertiser; losing an impression breaks neither).
+//
+// Lifetime: counts are memory only. A restart forgets them; the caps then start
+// a new window, which is stated in the configuration reference.
+//
+// Who may import it: engine. It imports codec/unit only.
+package profile
