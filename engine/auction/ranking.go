@@ -61,6 +61,31 @@ func (r *Ranking) Exhausted() bool { return !r.more }
 // the next Reset, Continue or Offer.
 func (r *Ranking) Bids() []Bid { return r.bids[:r.n] }
 
+// Takes reports whether a bid of the tier with at most the price may enter. A
+// scan asks it before it works out what a line's bids are; a no is remembered
+// as a bid left out.
+func (r *Ranking) Takes(tier uint8, most unit.Nanos) bool {
+	if r.n < Depth {
+		return true
+	}
+	last := &r.bids[Depth-1]
+	if tier < last.Tier || tier == last.Tier && most >= last.Price {
+		return true
+	}
+	r.more = true
+	return false
+}
+
+// Closed reports that no bid of the tier or of a later one can enter. A scan in
+// order of tiers may stop there.
+func (r *Ranking) Closed(tier uint8) bool {
+	if r.n < Depth || tier <= r.bids[Depth-1].Tier {
+		return false
+	}
+	r.more = true
+	return true
+}
+
 // Offer considers a bid.
 func (r *Ranking) Offer(b Bid) {
 	if r.next && !Before(&r.after, &b) {

@@ -38,7 +38,9 @@ func TestRankingEqualsSort(t *testing.T) {
 		var rank Ranking
 		for {
 			for _, b := range bids {
-				rank.Offer(b)
+				if r.IntN(2) == 0 || !rank.Closed(b.Tier) && rank.Takes(b.Tier, b.Price) {
+					rank.Offer(b)
+				}
 			}
 			got = append(got, rank.Bids()...)
 			if rank.Exhausted() {

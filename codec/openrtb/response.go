@@ -1,0 +1,230 @@
+package openrtb
+
+import (
+	"strconv"
+	"unicode/utf8"
+
+	"millrace/codec/unit"
+)
+
+// Response is what we answer, as references to what it is made of. Strings of
+// the catalog are escaped on the way out; Adm is escaped already.
+type Response struct {
+	// ID is the request's id, echoed.
+	ID Str
+	// BidID is our own id of the response; empty = left out.
+	BidID []byte
+	// Cur of every bid; the zero value is left out, which means USD.
+	Cur unit.Currency
+	// NBR is sent if there is no bid and it is not NoReason.
+	NBR NoBidReason
+	// Bids in order; neighbours of one seat share a seatbid.
+	Bids []Bid
+	// Ext is a JSON value, sent as it is; empty = left out.
+	Ext []byte
+}
+
+// Bid is one bid of a response. Empty and zero fields are left out, but for
+// the required ones (ID, ImpID, Price).
+type Bid struct {
+	Seat    string
+	ID      []byte
+	ImpID   Str
+	Price   unit.CPMMicros
+	AdID    string
+	NURL    []byte
+	BURL    []byte
+	LURL    []byte
+	Adm     []byte // the inside of a JSON string, as creative.Template appends it
+	ADomain []string
+	Bundle  string
+	CID     string
+	CRID    string
+	Cat     []string
+	CatTax  CategoryTaxonomy
+	Attr    []int32
+	Lang    string
+	DealID  Str
+	MType   MediaType
+	W, H    int32
+	Dur     int32 // seconds, of video and audio
+	Exp     int32 // seconds the bid may wait for its impression
+	Ext     []byte
+}
+
+// AppendResponse appends the response as OpenRTB 2.6 JSON. It allocates
+// nothing if dst has room.
+func AppendResponse(dst []byte, r *Response) []byte {
+	dst = append(dst, `{"id":"`...)
+	dst = r.ID.AppendJSON(dst)
+	dst = append(dst, '"')
+	if len(r.Bids) > 0 {
+		dst = appendSeats(append(dst, `,"seatbid":[`...), r.Bids)
+		dst = append(dst, ']')
+	}
+	if len(r.BidID) > 0 {
+		dst = appendField(dst, `,"bidid":`, r.BidID)
+	}
+	if r.Cur != (unit.Currency{}) {
+		dst = append(dst, `,"cur":"`...)
+		dst = append(dst, r.Cur[:]...)
+		dst = append(dst, '"')
+	}
+	if len(r.Bids) == 0 && r.NBR != NoReason {
+		dst = appendInt(dst, `,"nbr":`, int64(r.NBR))
+	}
+	if len(r.Ext) > 0 {
+		dst = append(append(dst, `,"ext":`...), r.Ext...)
+	}
+	return append(dst, '}')
+}
+
+func appendSeats(dst []byte, bids []Bid) []byte {
+	for i := range bids {
+		b := &bids[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if i == 0 || b.Seat != bids[i-1].Seat {
+			dst = append(dst, `{"bid":[`...)
+		}
+		dst = appendBid(dst, b)
+		if i+1 == len(bids) || bids[i+1].Seat != b.Seat {
+			dst = appendText(append(dst, ']'), `,"seat":`, b.Seat)
+			dst = append(dst, '}')
+		}
+	}
+	return dst
+}
+
+func appendBid(dst []byte, b *Bid) []byte {
+	dst = appendField(dst, `{"id":`, b.ID)
+	dst = append(dst, `,"impid":"`...)
+	dst = b.ImpID.AppendJSON(dst)
+	dst = append(dst, `","price":`...)
+	dst = b.Price.Append(dst)
+	dst = appendText(dst, `,"adid":`, b.AdID)
+	dst = appendText(dst, `,"nurl":`, b.NURL)
+	dst = appendText(dst, `,"burl":`, b.BURL)
+	dst = appendText(dst, `,"lurl":`, b.LURL)
+	if len(b.Adm) > 0 {
+		dst = append(dst, `,"adm":"`...)
+		dst = append(append(dst, b.Adm...), '"')
+	}
+	dst = appendTexts(dst, `,"adomain":[`, b.ADomain)
+	dst = appendText(dst, `,"bundle":`, b.Bundle)
+	dst = appendText(dst, `,"cid":`, b.CID)
+	dst = appendText(dst, `,"crid":`, b.CRID)
+	dst = appendTexts(dst, `,"cat":[`, b.Cat)
+	dst = appendNonZero(dst, `,"cattax":`, int64(b.CatTax))
+	if len(b.Attr) > 0 {
+		dst = append(dst, `,"attr":[`...)
+		for _, a := range b.Attr {
+			dst = append(strconv.AppendInt(dst, int64(a), 10), ',')
+		}
+		dst[len(dst)-1] = ']'
+	}
+	dst = appendText(dst, `,"language":`, b.Lang)
+	if !b.DealID.IsZero() {
+		dst = append(dst, `,"dealid":"`...)
+		dst = append(b.DealID.AppendJSON(dst), '"')
+	}
+	dst = appendNonZero(dst, `,"mtype":`, int64(b.MType))
+	dst = appendNonZero(dst, `,"w":`, int64(b.W))
+	dst = appendNonZero(dst, `,"h":`, int64(b.H))
+	dst = appendNonZero(dst, `,"dur":`, int64(b.Dur))
+	dst = appendNonZero(dst, `,"exp":`, int64(b.Exp))
+	if len(b.Ext) > 0 {
+		dst = append(append(dst, `,"ext":`...), b.Ext...)
+	}
+	return append(dst, '}')
+}
+
+func appendInt(dst []byte, name string, v int64) []byte {
+	return strconv.AppendInt(append(dst, name...), v, 10)
+}
+
+func appendNonZero(dst []byte, name string, v int64) []byte {
+	if v == 0 {
+		return dst
+	}
+	return appendInt(dst, name, v)
+}
+
+func appendField[T string | []byte](dst []byte, name string, v T) []byte {
+	dst = append(append(dst, name...), '"')
+	return append(AppendEscaped(dst, v), '"')
+}
+
+func appendText[T string | []byte](dst []byte, name string, v T) []byte {
+	if len(v) == 0 {
+		return dst
+	}
+	return appendField(dst, name, v)
+}
+
+func appendTexts(dst []byte, name string, v []string) []byte {
+	if len(v) == 0 {
+		return dst
+	}
+	dst = append(dst, name...)
+	for _, s := range v {
+		dst = append(AppendEscaped(append(dst, '"'), s), '"', ',')
+	}
+	dst[len(dst)-1] = ']'
+	return dst
+}
+
+// AppendEscaped appends text as the inside of a JSON string. Invalid UTF-8
+// becomes U+FFFD.
+func AppendEscaped[T string | []byte](dst []byte, text T) []byte {
+	from := 0
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c >= utf8.RuneSelf {
+			n := runeLen(text, i)
+			if n == 0 {
+				dst = append(append(dst, text[from:i]...), `\ufffd`...)
+				i++
+				from = i
+				continue
+			}
+			i += n
+			continue
+		}
+		if c >= ' ' && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		dst = appendEscapedByte(append(dst, text[from:i]...), c)
+		i++
+		from = i
+	}
+	return append(dst, text[from:]...)
+}
+
+// runeLen is the length of the valid rune at text[i:], 0 if it is not one.
+func runeLen[T string | []byte](text T, i int) int {
+	var buf [utf8.UTFMax]byte
+	n := copy(buf[:], text[i:])
+	r, size := utf8.DecodeRune(buf[:n])
+	if r == utf8.RuneError && size <= 1 {
+		return 0
+	}
+	return size
+}
+
+func appendEscapedByte(dst []byte, c byte) []byte {
+	const hex = "0123456789abcdef"
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\n':
+		return append(dst, `\n`...)
+	case '\r':
+		return append(dst, `\r`...)
+	case '\t':
+		return append(dst, `\t`...)
+	}
+	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+}

@@ -1,0 +1,150 @@
+package selection
+
+import (
+	"math"
+
+	"millrace/codec/event"
+	"millrace/codec/unit"
+	"millrace/models/coldstart"
+	"millrace/state/campaign"
+)
+
+// Config weighs priors against observations.
+type Config struct {
+	// ClickStrength is how many impressions a creative's prior click rate is
+	// worth; ConversionStrength how many clicks its prior conversion rate is.
+	ClickStrength, ConversionStrength float64
+}
+
+// Default lets observations count as much as the prior after 1,000 impressions
+// and 100 clicks.
+func Default() Config { return Config{ClickStrength: 1000, ConversionStrength: 100} }
+
+// Catalog is a snapshot with the columns that a shard changes: what each
+// creative is worth now, and which lines have funds.
+type Catalog struct {
+	Snapshot *campaign.Snapshot
+	cfg      Config
+	values   []unit.Nanos // by creative: expected revenue of an impression
+	bounds   []unit.Nanos // by line: the most of its creatives' values
+	// linesOf[first[a]:first[a+1]] are the lines that pay from account a.
+	first   []uint32
+	linesOf []campaign.LineIndex
+	funded  *campaign.Bitmap // lines all of whose accounts have money
+	dry     []uint64         // accounts without, as funded reflects them
+}
+
+// Prepare builds a shard's catalog from a snapshot: with prior rates, and every
+// account taken as funded. It is slow for a shard (a millisecond for 100,000
+// lines) and meant for the loader's goroutine.
+func Prepare(s *campaign.Snapshot, cfg Config) *Catalog {
+	c := &Catalog{
+		Snapshot: s, cfg: cfg,
+		values: make([]unit.Nanos, len(s.Creatives)),
+		bounds: make([]unit.Nanos, len(s.Lines)),
+		funded: campaign.NewBitmap(len(s.Lines)),
+		dry:    make([]uint64, (len(s.Accounts)+63)/64),
+	}
+	c.funded.Fill(len(s.Lines))
+	var none Counts
+	for i := range s.Lines {
+		for cr := s.Lines[i].FirstCreative; cr < s.Lines[i].EndCreative; cr++ {
+			c.values[cr] = c.worth(cr, &none)
+		}
+		c.rebound(campaign.LineIndex(i))
+	}
+	c.indexAccounts()
+	return c
+}
+
+func (c *Catalog) indexAccounts() {
+	lines := c.Snapshot.Lines
+	c.first = make([]uint32, len(c.Snapshot.Accounts)+1)
+	each := func(visit func(account int32, line campaign.LineIndex)) {
+		for i := range lines {
+			for _, a := range lines[i].Accounts() {
+				if a >= 0 {
+					visit(a, campaign.LineIndex(i))
+				}
+			}
+		}
+	}
+	each(func(a int32, _ campaign.LineIndex) { c.first[a+1]++ })
+	for a := 1; a < len(c.first); a++ {
+		c.first[a] += c.first[a-1]
+	}
+	c.linesOf = make([]campaign.LineIndex, c.first[len(c.first)-1])
+	next := append([]uint32(nil), c.first...)
+	each(func(a int32, l campaign.LineIndex) {
+		c.linesOf[next[a]] = l
+		next[a]++
+	})
+}
+
+// rates are the smoothed click and conversion rates of a creative.
+func (c *Catalog) rates(creative campaign.CreativeIndex, seen *Counts) (ctr, cvr float64) {
+	cr := &c.Snapshot.Creatives[creative]
+	clicks := seen.of(event.Click)
+	ctr = coldstart.Prior{Mean: float64(cr.CTR), Strength: c.cfg.ClickStrength}.Rate(clicks, seen.of(event.Impression))
+	cvr = coldstart.Prior{Mean: float64(cr.CVR), Strength: c.cfg.ConversionStrength}.Rate(seen.of(event.Conversion), clicks)
+	return ctr, cvr
+}
+
+// worth is the expected revenue of one impression, rounded down to a nano.
+func (c *Catalog) worth(creative campaign.CreativeIndex, seen *Counts) unit.Nanos {
+	l := &c.Snapshot.Lines[c.Snapshot.Creatives[creative].Line]
+	if l.Pricing == campaign.CPM {
+		return l.Price
+	}
+	ctr, cvr := c.rates(creative, seen)
+	v := float64(l.Price) * ctr
+	if l.Pricing == campaign.CPA {
+		v *= cvr
+	}
+	return unit.Nanos(math.Floor(v))
+}
+
+func (c *Catalog) rebound(line campaign.LineIndex) {
+	l := &c.Snapshot.Lines[line]
+	c.bounds[line] = 0
+	for cr := l.FirstCreative; cr < l.EndCreative; cr++ {
+		c.bounds[line] = max(c.bounds[line], c.values[cr])
+	}
+}
+
+// reprice works a creative's worth out again after its counts changed.
+func (c *Catalog) reprice(id unit.CreativeID, seen *Counts) {
+	cr, ok := c.Snapshot.Creative(id)
+	if !ok {
+		return
+	}
+	c.values[cr] = c.worth(cr, seen)
+	c.rebound(c.Snapshot.Creatives[cr].Line)
+}
+
+// fund brings the set of funded lines up to date with the broker's dry accounts.
+func (c *Catalog) fund(dry []uint64) {
+	for w := range min(len(dry), len(c.dry)) {
+		for changed := dry[w] ^ c.dry[w]; changed != 0; changed &= changed - 1 {
+			a := w*64 + trailing(changed)
+			c.dry[w] = dry[w]&(changed&-changed) | c.dry[w]&^(changed&-changed)
+			if a+1 < len(c.first) {
+				c.refund(a)
+			}
+		}
+	}
+}
+
+func (c *Catalog) refund(account int) {
+	for _, l := range c.linesOf[c.first[account]:c.first[account+1]] {
+		if c.paid(c.Snapshot.Lines[l].Account) && c.paid(c.Snapshot.Lines[l].LineAccount) {
+			c.funded.Set(l)
+		} else {
+			c.funded.Clear(l)
+		}
+	}
+}
+
+func (c *Catalog) paid(a campaign.AccountIndex) bool {
+	return a == campaign.NoAccount || c.dry[a/64]>>(a%64)&1 == 0
+}

@@ -1,0 +1,295 @@
+package selection
+
+import (
+	"math/bits"
+
+	"millrace/codec/openrtb"
+	"millrace/codec/unit"
+	"millrace/engine/auction"
+	"millrace/state/campaign"
+	"millrace/state/profile"
+)
+
+func trailing(w uint64) int { return bits.TrailingZeros64(w) }
+
+// currenciesMax bounds the entries of request.cur that are looked at.
+const currenciesMax = 16
+
+// Selector runs the selection of one request at a time. Owned by one shard.
+type Selector struct {
+	catalog *Catalog
+	rates   *Rates
+	caps    *profile.Table
+
+	query    campaign.Query
+	activity campaign.Activity
+	base     campaign.Bitmap // candidates of the request
+	match    campaign.Bitmap // candidates of the impression
+	scratch  []byte
+
+	request    *openrtb.BidRequest
+	imp        *openrtb.Imp
+	user       unit.UserID
+	known      bool
+	now        unit.MonoTime
+	currencies [currenciesMax]unit.Currency
+	currencyN  int
+	won        []campaign.LineIndex // lines given to earlier impressions of the request
+}
+
+// NewSelector is a selector over a catalog.
+func NewSelector(c *Catalog, rates *Rates, caps *profile.Table) *Selector {
+	return &Selector{catalog: c, rates: rates, caps: caps}
+}
+
+// Catalog is the one in force.
+func (s *Selector) Catalog() *Catalog { return s.catalog }
+
+// Swap takes a newly prepared catalog and prices it with what was observed.
+func (s *Selector) Swap(c *Catalog) {
+	s.catalog = c
+	for i, id := range s.rates.ids {
+		c.reprice(id, &s.rates.totals[i])
+	}
+}
+
+// Learn applies a delta of events, from this shard or another.
+func (s *Selector) Learn(id unit.CreativeID, d *Counts) {
+	s.catalog.reprice(id, s.rates.apply(id, d))
+}
+
+// Predicted are the rates a creative is priced with: clicks an impression, and
+// conversions a click.
+func (s *Selector) Predicted(c campaign.CreativeIndex) (ctr, cvr float64) {
+	var seen Counts
+	if slot, ok := s.rates.slots[s.catalog.Snapshot.Creatives[c].ID]; ok {
+		seen = s.rates.totals[slot]
+	}
+	return s.catalog.rates(c, &seen)
+}
+
+// Fund brings the lines that can pay up to date; dry is budget.Broker.Dry.
+func (s *Selector) Fund(dry []uint64) { s.catalog.fund(dry) }
+
+// User is whom a request is for. Known is false when nothing identifies them.
+type User struct {
+	ID    unit.UserID
+	Known bool
+}
+
+// Begin finds the lines that may serve the request at all.
+func (s *Selector) Begin(r *openrtb.BidRequest, u User, now unit.MonoTime, wall unit.WallTime) {
+	s.request, s.user, s.known, s.now = r, u.ID, u.Known, now
+	s.won = s.won[:0]
+	s.setCurrencies()
+	snap := s.catalog.Snapshot
+	snap.Begin(&s.query)
+	s.describe()
+	snap.MatchRequest(&s.query, s.activity.At(snap, wall), s.catalog.funded, &s.base)
+}
+
+func (s *Selector) setCurrencies() {
+	s.currencyN = 0
+	for _, c := range s.request.Strs(s.request.Cur) {
+		if cur, ok := unit.ParseCurrency(c.Raw()); ok && s.currencyN < currenciesMax {
+			s.currencies[s.currencyN] = cur
+			s.currencyN++
+		}
+	}
+	if s.currencyN == 0 {
+		s.currencies[0], s.currencyN = unit.USD, 1
+	}
+}
+
+// RestrictCurrency makes c the only currency of the rest of the request: a
+// response has one.
+func (s *Selector) RestrictCurrency(c unit.Currency) { s.currencies[0], s.currencyN = c, 1 }
+
+// Scan offers the impression's bids to the ranking and returns the number of
+// candidate lines. Bids rejected on the way are counted into lost.
+func (s *Selector) Scan(rank *auction.Ranking, lost *[ReasonCount]uint32) (candidates int) {
+	c := s.catalog
+	lines := c.Snapshot.Lines
+	for w, word := range s.match.Words() {
+		candidates += bits.OnesCount64(word)
+		for ; word != 0; word &= word - 1 {
+			i := w*64 + trailing(word)
+			l := &lines[i]
+			if rank.Closed(l.Tier) {
+				return candidates + countFrom(s.match.Words()[w+1:])
+			}
+			if !rank.Takes(l.Tier, c.bounds[i]) {
+				continue
+			}
+			for cr := l.FirstCreative; cr < l.EndCreative; cr++ {
+				if r := c.Snapshot.Reject(&s.query, cr); r != campaign.Accepted {
+					lost[rejected(r)]++
+					continue
+				}
+				rank.Offer(auction.Bid{Price: c.values[cr], Line: uint32(i), Creative: uint32(cr), Tier: l.Tier})
+			}
+		}
+	}
+	return candidates
+}
+
+func countFrom(words []uint64) (n int) {
+	for _, w := range words {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+// Place is under what terms an admitted bid serves.
+type Place struct {
+	// Deal is the deal it serves in; absent in the open auction.
+	Deal openrtb.Str
+}
+
+// Admit says whether the bid may have the impression, but for its money.
+func (s *Selector) Admit(b *auction.Bid) (Place, Reason) {
+	line := campaign.LineIndex(b.Line)
+	l := &s.catalog.Snapshot.Lines[line]
+	if !s.allowed(l.Currency) {
+		return Place{}, CurrencyNotAllowed
+	}
+	seat := s.catalog.Snapshot.Advertiser(line).Name
+	if s.seatBlocked(seat) {
+		return Place{}, SeatBlocked
+	}
+	place, reason := s.place(line, b, seat)
+	if reason == Won {
+		reason = s.cap(line, l)
+	}
+	return place, reason
+}
+
+func (s *Selector) allowed(c unit.Currency) bool {
+	for _, a := range s.currencies[:s.currencyN] {
+		if a == c {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Selector) seatBlocked(seat string) bool {
+	r := s.request
+	return r.WSeat.Len() > 0 && !listed(r.Strs(r.WSeat), seat) || listed(r.Strs(r.BSeat), seat)
+}
+
+func listed(list []openrtb.Str, text string) bool {
+	for _, s := range list {
+		if s.Equal(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// place finds the deal, where the line has some, and compares with the floor:
+// equal passes.
+func (s *Selector) place(line campaign.LineIndex, b *auction.Bid, seat string) (Place, Reason) {
+	deals := s.catalog.Snapshot.Deals(line)
+	if len(deals) == 0 {
+		if s.imp.HasPMP && s.imp.PrivateAuction {
+			return Place{}, NotInDeal
+		}
+		return Place{}, s.floor(line, b, s.imp.HasBidFloor, s.imp.BidFloor, s.imp.BidFloorCur, BelowFloor)
+	}
+	reason := NotInDeal
+	for i := range s.request.Deals(s.imp.Deals) {
+		d := &s.request.Deals(s.imp.Deals)[i]
+		if !named(deals, d.ID) {
+			continue
+		}
+		if reason = s.dealTerms(line, d, seat); reason != Won {
+			continue
+		}
+		if reason = s.floor(line, b, d.HasBidFloor, d.BidFloor, d.BidFloorCur, BelowDealFloor); reason == Won {
+			return Place{Deal: d.ID}, Won
+		}
+	}
+	return Place{}, reason
+}
+
+func named(deals []string, id openrtb.Str) bool {
+	for _, d := range deals {
+		if id.Equal(d) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Selector) dealTerms(line campaign.LineIndex, d *openrtb.Deal, seat string) Reason {
+	if d.WSeat.Len() > 0 && !listed(s.request.Strs(d.WSeat), seat) {
+		return SeatBlocked
+	}
+	if d.WADomain.Len() == 0 {
+		return Won
+	}
+	for _, allowed := range s.request.Strs(d.WADomain) {
+		if allowed.EqualFold(s.catalog.Snapshot.Advertiser(line).Domain) {
+			return Won
+		}
+	}
+	return DealDomainBlocked
+}
+
+func (s *Selector) floor(line campaign.LineIndex, b *auction.Bid, has bool, floor unit.CPMMicros, cur unit.Currency, below Reason) Reason {
+	switch {
+	case !has || floor <= 0:
+		return Won
+	case cur != s.catalog.Snapshot.Lines[line].Currency:
+		return FloorCurrency
+	case b.Price < floor.PerImpression():
+		return below
+	}
+	return Won
+}
+
+func (s *Selector) cap(line campaign.LineIndex, l *campaign.LineItem) Reason {
+	limit := l.FrequencyCap.Impressions
+	if limit == 0 {
+		return Won
+	}
+	if !s.known {
+		return UserUnknown
+	}
+	for _, w := range s.won {
+		if w == line {
+			limit--
+		}
+		if limit == 0 {
+			return FrequencyCapped
+		}
+	}
+	switch s.caps.Check(s.user, l.ID, s.now, l.FrequencyCap.Window, limit) {
+	case profile.Capped:
+		return FrequencyCapped
+	case profile.Full:
+		return CapsFull
+	}
+	return Won
+}
+
+// Give notes that the line has one of the request's impressions.
+func (s *Selector) Give(line campaign.LineIndex) { s.won = append(s.won, line) }
+
+// Explain says why a line is not a candidate of the impression, without the
+// index.
+func (s *Selector) Explain(line campaign.LineIndex, wall unit.WallTime) (e campaign.Exclusion, funded bool) {
+	return s.catalog.Snapshot.Explain(&s.query, wall, line), s.catalog.funded.Has(line)
+}
+
+// Reject says why a creative can't take the impression.
+func (s *Selector) Reject(c campaign.CreativeIndex) Reason {
+	if r := s.catalog.Snapshot.Reject(&s.query, c); r != campaign.Accepted {
+		return rejected(r)
+	}
+	return Won
+}
+
+// Worth is the expected revenue of an impression of the creative.
+func (s *Selector) Worth(c campaign.CreativeIndex) unit.Nanos { return s.catalog.values[c] }

@@ -1,0 +1,177 @@
+package campaign
+
+import (
+	"time"
+
+	"millrace/codec/strict"
+	"millrace/codec/unit"
+)
+
+// File is a catalog as written: YAML or JSON, one tree.
+type File struct {
+	Advertisers []AdvertiserSpec `yaml:"advertisers"`
+
+	source *strict.Source
+	// faults of the text; Compile lists no second fault for the same field.
+	faults strict.Faults
+	hash   uint64
+}
+
+// Hash is of the file's bytes.
+func (f *File) Hash() uint64 { return f.hash }
+
+// AdvertiserSpec is an advertiser as written.
+type AdvertiserSpec struct {
+	ID   string `yaml:"id"`
+	Name string `yaml:"name"`
+	// Domain is the default of its creatives' adomain.
+	Domain string `yaml:"domain"`
+	// Categories (IAB) are the default of its creatives' cat.
+	Categories []string       `yaml:"cat"`
+	Campaigns  []CampaignSpec `yaml:"campaigns"`
+}
+
+// CampaignSpec is a campaign as written.
+type CampaignSpec struct {
+	ID       string        `yaml:"id"`
+	Name     string        `yaml:"name"`
+	Status   string        `yaml:"status"` // active (default) or paused
+	Currency unit.Currency `yaml:"currency"`
+	// TimeZone (IANA) is of its dates, dayparts and budget days; UTC by default.
+	TimeZone string `yaml:"time_zone"`
+	// Start and End: "2026-03-01" is the whole day, the last one included;
+	// "2026-03-01T18:00" is that minute; both on the clocks of TimeZone.
+	Start     string     `yaml:"start"`
+	End       string     `yaml:"end"`
+	Dayparts  []string   `yaml:"dayparts"`
+	Budget    BudgetSpec `yaml:"budget"`
+	LineItems []LineSpec `yaml:"line_items"`
+}
+
+// BudgetSpec bounds spend, in whole units of the campaign's currency. What is
+// not given is not bounded.
+type BudgetSpec struct {
+	Daily *unit.Nanos `yaml:"daily"`
+	Total *unit.Nanos `yaml:"total"`
+}
+
+// LineSpec is a line item as written.
+type LineSpec struct {
+	ID     string `yaml:"id"`
+	Name   string `yaml:"name"`
+	Status string `yaml:"status"`
+	Kind   string `yaml:"kind"` // direct by default
+	// Tier 0…15: see TierGuaranteed and its neighbours.
+	Tier    *uint8 `yaml:"tier"`
+	Pricing string `yaml:"pricing"` // cpm by default
+	// Price in whole units: of a thousand impressions, of a click, of a
+	// conversion.
+	Price    *unit.Nanos `yaml:"price"`
+	Start    string      `yaml:"start"`
+	End      string      `yaml:"end"`
+	Dayparts []string    `yaml:"dayparts"`
+	// Budget of its own, besides the campaign's.
+	Budget       *BudgetSpec       `yaml:"budget"`
+	Deals        []string          `yaml:"deals"`
+	FrequencyCap *FrequencyCapSpec `yaml:"frequency_cap"`
+	Targeting    TargetingSpec     `yaml:"targeting"`
+	Creatives    []CreativeSpec    `yaml:"creatives"`
+}
+
+// FrequencyCapSpec is at most so many impressions to a user in a time.
+type FrequencyCapSpec struct {
+	Impressions uint16        `yaml:"impressions"`
+	Per         time.Duration `yaml:"per"`
+}
+
+// TargetingSpec says where a line item serves.
+type TargetingSpec struct {
+	Include DimensionsSpec `yaml:"include"`
+	Exclude DimensionsSpec `yaml:"exclude"`
+}
+
+// DimensionsSpec is the values of each dimension, as written.
+type DimensionsSpec struct {
+	Country    []string `yaml:"country"`     // ISO 3166-1 alpha-3 or alpha-2
+	Region     []string `yaml:"region"`      // ISO 3166-2 with its country: US-CA
+	City       []string `yaml:"city"`        // name, in any case
+	DeviceType []string `yaml:"device_type"` // name or OpenRTB number
+	OS         []string `yaml:"os"`          // name or AdCOM number
+	Size       []string `yaml:"size"`        // 300x250
+	Format     []string `yaml:"format"`      // banner, video, native
+	Site       []string `yaml:"site"`        // domain (with its subdomains) or site.id
+	App        []string `yaml:"app"`         // app.id
+	Bundle     []string `yaml:"bundle"`      // app.bundle
+	Category   []string `yaml:"category"`    // IAB1 (with its children) or IAB1-2
+	Language   []string `yaml:"language"`    // ISO 639-1
+	Hour       []string `yaml:"hour"`        // like dayparts
+	Segment    []string `yaml:"segment"`     // segment id, or provider/segment
+}
+
+// CreativeSpec is a creative as written. Which of HTML, Image, Video and Native
+// is given decides what it is; Format, when given, must agree.
+type CreativeSpec struct {
+	ID     string `yaml:"id"`
+	Name   string `yaml:"name"`
+	Format string `yaml:"format"`
+	// Size "300x250"; a banner without one is shown at any size.
+	Size       string   `yaml:"size"`
+	HTML       string   `yaml:"html"`
+	Image      string   `yaml:"image"`
+	Alt        string   `yaml:"alt"`
+	Landing    string   `yaml:"landing"`
+	Domains    []string `yaml:"adomain"`
+	Categories []string `yaml:"cat"`
+	Attributes []uint8  `yaml:"attr"`
+	Bundle     string   `yaml:"bundle"`
+	Language   string   `yaml:"language"`
+	// Secure: no content without TLS. By default it is looked up in the content.
+	Secure *bool       `yaml:"secure"`
+	CTR    *float64    `yaml:"ctr"`
+	CVR    *float64    `yaml:"cvr"`
+	Video  *VideoSpec  `yaml:"video"`
+	Native *NativeSpec `yaml:"native"`
+}
+
+// VideoSpec is a linear video.
+type VideoSpec struct {
+	Duration  time.Duration   `yaml:"duration"`
+	SkipAfter time.Duration   `yaml:"skip_after"`
+	Files     []MediaFileSpec `yaml:"files"`
+	Trackers  []string        `yaml:"trackers"`
+}
+
+// MediaFileSpec is one rendition of a video.
+type MediaFileSpec struct {
+	URL     string `yaml:"url"`
+	Mime    string `yaml:"mime"`
+	Size    string `yaml:"size"`
+	Bitrate int32  `yaml:"bitrate"` // kbit/s
+}
+
+// NativeSpec is the assets of a native ad.
+type NativeSpec struct {
+	Title       string     `yaml:"title"`
+	Icon        *ImageSpec `yaml:"icon"`
+	Main        *ImageSpec `yaml:"image"`
+	Sponsored   string     `yaml:"sponsored"`
+	Desc        string     `yaml:"desc"`
+	Rating      string     `yaml:"rating"`
+	Likes       string     `yaml:"likes"`
+	Downloads   string     `yaml:"downloads"`
+	Price       string     `yaml:"price"`
+	SalePrice   string     `yaml:"sale_price"`
+	Phone       string     `yaml:"phone"`
+	Address     string     `yaml:"address"`
+	Desc2       string     `yaml:"desc2"`
+	DisplayURL  string     `yaml:"display_url"`
+	CTA         string     `yaml:"cta"`
+	PrivacyLink string     `yaml:"privacy_link"`
+}
+
+// ImageSpec is an image asset.
+type ImageSpec struct {
+	URL  string `yaml:"url"`
+	Size string `yaml:"size"`
+	Mime string `yaml:"mime"`
+}

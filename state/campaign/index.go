@@ -1,0 +1,267 @@
+package campaign
+
+import (
+	"slices"
+
+	"millrace/codec/openrtb"
+)
+
+// index answers, for each dimension, which line items a request may have: those
+// that name one of its values, or name none at all, and exclude none of them.
+//
+//	dimension country          line:  0 1 2 3 4 5
+//	    fallback (any value)          1 0 0 1 1 1     1 and 2 include countries
+//	    DEU  include 1, exclude 4     1 1 0 1 0 1     = (fallback ∪ include) \ exclude
+//	    FRA  include 1, 2             1 1 1 1 1 1
+//
+// A value named by few line items is two sorted lists, laid over a copy of the
+// fallback; one named by many is two bitmaps. A list costs 4 bytes an entry and
+// becomes a bitmap where it would be larger than that, so memory is bounded by
+// 4 bytes for each targeting value written, and 1 bit × lines a dimension.
+//
+// Rejected: one bitmap a value (100,000 sites × 100,000 lines is 1.2 GB);
+// compressed (roaring) bitmaps: their container walk costs more than the copy
+// of 12 KB that replaces it here.
+type index struct {
+	dimensions   [dimensionsMax]dimension
+	dictionaries [dimensionsMax]dictionary
+	sizes        map[Size]uint32
+}
+
+type dimension struct {
+	// everyone: no line item asks about this dimension; it is skipped.
+	everyone bool
+	fallback []uint64
+	postings []posting // by value id
+}
+
+// posting is one value: who includes it and who excludes it, each as a list or
+// as a bitmap.
+type posting struct {
+	include, exclude         []uint32
+	includeBits, excludeBits []uint64
+}
+
+func (p *posting) empty() bool {
+	return len(p.include)+len(p.exclude) == 0 && p.includeBits == nil && p.excludeBits == nil
+}
+
+// indexEntry is one rule of one line item, on its way into the index.
+type indexEntry struct {
+	value uint32 // value<<1 | exclude
+	line  LineIndex
+}
+
+// build makes a dimension from its entries, in line order. values is one past
+// the largest value id.
+func (d *dimension) build(entries []indexEntry, values uint32, lines int, open bool) {
+	d.everyone = len(entries) == 0 && open
+	if d.everyone {
+		return
+	}
+	d.fallback = make([]uint64, wordsFor(lines))
+	if open {
+		fillWords(d.fallback, lines)
+	}
+	// Counting sort by value keeps line order within each.
+	starts := make([]uint32, 2*values+2)
+	for _, e := range entries {
+		starts[e.value+1]++
+		if e.value&1 == 0 {
+			d.fallback[e.line/64] &^= 1 << (e.line % 64)
+		}
+	}
+	for i := 1; i < len(starts); i++ {
+		starts[i] += starts[i-1]
+	}
+	sorted := make([]uint32, len(entries))
+	at := slices.Clone(starts)
+	for _, e := range entries {
+		sorted[at[e.value]] = uint32(e.line)
+		at[e.value]++
+	}
+	d.postings = make([]posting, values)
+	for v := range values {
+		p := &d.postings[v]
+		p.include, p.includeBits = compact(sorted[starts[2*v]:starts[2*v+1]], lines)
+		p.exclude, p.excludeBits = compact(sorted[starts[2*v+1]:starts[2*v+2]], lines)
+	}
+}
+
+// compact is the list itself, or a bitmap where that is smaller. A catalog of
+// some hundred lines has bitmaps of a few words, which are faster too.
+func compact(list []uint32, lines int) ([]uint32, []uint64) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	words := wordsFor(lines)
+	if len(list)*4 < words*8 {
+		return slices.Clone(list), nil
+	}
+	set := make([]uint64, words)
+	for _, l := range list {
+		set[l/64] |= 1 << (l % 64)
+	}
+	return nil, set
+}
+
+// narrow keeps in dst the line items that pass the values. closed leaves out
+// the fallback: only those that name a value pass.
+func (d *dimension) narrow(dst, scratch []uint64, values []uint32, closed bool) {
+	if d.everyone {
+		if closed {
+			clear(dst)
+		}
+		return
+	}
+	known := 0
+	var only *posting
+	for _, v := range values {
+		if p := &d.postings[v]; !p.empty() {
+			known++
+			only = p
+		}
+	}
+	switch {
+	case known == 0 && closed:
+		clear(dst)
+	case known == 0:
+		and(dst, d.fallback)
+	case known == 1 && !closed && len(only.include)+len(only.exclude) == 0:
+		d.narrowDense(dst, only)
+	default:
+		d.narrowMany(dst, scratch[:len(dst)], values, closed)
+	}
+}
+
+// narrowDense is the common case, one pass: a country, a device, a size.
+func (d *dimension) narrowDense(dst []uint64, p *posting) {
+	fallback := d.fallback[:len(dst)]
+	switch {
+	case p.excludeBits == nil:
+		include := p.includeBits[:len(dst)]
+		for i := range dst {
+			dst[i] &= fallback[i] | include[i]
+		}
+	case p.includeBits == nil:
+		exclude := p.excludeBits[:len(dst)]
+		for i := range dst {
+			dst[i] &= fallback[i] &^ exclude[i]
+		}
+	default:
+		include, exclude := p.includeBits[:len(dst)], p.excludeBits[:len(dst)]
+		for i := range dst {
+			dst[i] &= (fallback[i] | include[i]) &^ exclude[i]
+		}
+	}
+}
+
+// narrowMany lays all values over a copy of the fallback: first everything
+// included, then everything excluded, since an exclusion always wins.
+func (d *dimension) narrowMany(dst, pass []uint64, values []uint32, closed bool) {
+	if closed {
+		clear(pass)
+	} else {
+		copy(pass, d.fallback)
+	}
+	for _, v := range values {
+		p := &d.postings[v]
+		for _, l := range p.include {
+			pass[l/64] |= 1 << (l % 64)
+		}
+		if p.includeBits != nil {
+			include := p.includeBits[:len(pass)]
+			for i := range pass {
+				pass[i] |= include[i]
+			}
+		}
+	}
+	for _, v := range values {
+		p := &d.postings[v]
+		for _, l := range p.exclude {
+			pass[l/64] &^= 1 << (l % 64)
+		}
+		if p.excludeBits != nil {
+			exclude := p.excludeBits[:len(pass)]
+			for i := range pass {
+				pass[i] &^= exclude[i]
+			}
+		}
+	}
+	and(dst, pass)
+}
+
+// requestDimensions are those of the whole request, the most telling first.
+var requestDimensions = [...]dimensionID{dimCountry, dimInventory, dimDevice, dimOS, dimLanguage, dimRegion, dimCity, dimCategory, dimSegment}
+
+// MatchRequest makes dst the line items that a request may have, as far as it
+// holds for all its imps. Each mask that is given narrows: active is of
+// Activity.At, live the shard's own (funded accounts, say); nil is "all".
+// Nothing is allocated when dst was used before.
+func (s *Snapshot) MatchRequest(q *Query, active, live, dst *Bitmap) {
+	dst.resizeDirty(len(s.Lines))
+	words := dst.words
+	switch {
+	case active != nil && live != nil:
+		a, l := active.words[:len(words)], live.words[:len(words)]
+		for i := range words {
+			words[i] = a[i] & l[i]
+		}
+	case active != nil:
+		copy(words, active.words)
+	case live != nil:
+		copy(words, live.words)
+	default:
+		fillWords(words, len(s.Lines))
+	}
+	for _, d := range requestDimensions {
+		s.index.dimensions[d].narrow(words, q.scratch, q.values[d], false)
+	}
+}
+
+// MatchImp makes dst the line items of base, the answer of MatchRequest, that
+// have a creative for the imp and serve in its deals. dst may be base.
+func (s *Snapshot) MatchImp(q *Query, base, dst *Bitmap) {
+	if dst != base {
+		dst.resizeDirty(len(s.Lines))
+		copy(dst.words, base.words)
+	}
+	q.addSlots()
+	// Every line item names its slots, so the fallback of dimSlot is empty.
+	s.index.dimensions[dimSlot].narrow(dst.words, q.scratch, q.values[dimSlot], false)
+	s.index.dimensions[dimDeal].narrow(dst.words, q.scratch, q.values[dimDeal], q.private)
+}
+
+// Match is MatchRequest and MatchImp in one, for a request of one imp.
+func (s *Snapshot) Match(q *Query, active, live, dst *Bitmap) {
+	s.MatchRequest(q, active, live, dst)
+	s.MatchImp(q, dst, dst)
+}
+
+// addSlots turns the offered media into slots; the banner sizes already are.
+func (q *Query) addSlots() {
+	switch {
+	case !q.media.Has(openrtb.BannerMedia):
+		q.values[dimSlot] = q.values[dimSlot][:0]
+	case q.sized:
+		q.add(dimSlot, slotFlexible)
+	default:
+		q.add(dimSlot, slotBanner)
+	}
+	for m := openrtb.VideoMedia; m < mediaMax; m++ {
+		if q.media.Has(m) {
+			q.add(dimSlot, slotOf(m))
+		}
+	}
+}
+
+// slotOf is the slot of a media type other than a banner.
+func slotOf(m openrtb.MediaType) uint32 { return slotVideo + uint32(m-openrtb.VideoMedia) }
+
+func (b *Bitmap) resizeDirty(n int) {
+	w := wordsFor(n)
+	if cap(b.words) < w {
+		b.words = make([]uint64, w)
+	}
+	b.words = b.words[:w]
+}

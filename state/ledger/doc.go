@@ -1,0 +1,24 @@
+// Package ledger holds what the node writes down about money and what follows
+// from it: the records of the journal, their encoding, and the Book, which is
+// the fold of all records into leases, balances and the set of events seen.
+//
+//	budget store ── Granted, Returned ──┐
+//	                                    ├──► journal ──► Book ──► checkpoint
+//	shards ─ Posted, Recorded ──────────┘                 │
+//	                                                      └──► Recovered (after a restart)
+//
+// A lease is known by (account, day, epoch). Money enters it with Granted and
+// leaves it with Returned (unspent, back to the account) or Posted (spent):
+//
+//	outstanding = granted − returned − posted ≥ 0         (I1, conservation)
+//	granted − returned of a day ≤ the limit in force      (I2, no over-delivery)
+//	an event (win, kind) is posted at most once           (I3)
+//
+// Records of different shards may reach the journal in either order; the fold
+// gives the same Book for every order in which a grant stands before what was
+// spent from it, and the writers guarantee that order by making a grant
+// durable before anybody may spend it.
+//
+// The package is pure: no clock, no files, no goroutines. Every layer above
+// codec may import it.
+package ledger
