@@ -38,7 +38,7 @@ func Catalog(lines ...Line) string {
 	b.WriteString("advertisers:\n  - id: shop\n    name: The Shop\n    domain: shop.example\n    campaigns:\n")
 	for _, l := range lines {
 		l.Kind = or(l.Kind, "direct")
-		fmt.Fprintf(&b, "      - id: %s\n        currency: USD\n        timezone: %s\n", l.Name, noonZone())
+		fmt.Fprintf(&b, "      - id: %s\n        currency: USD\n        time_zone: %s\n", l.Name, noonZone())
 		if l.Total != "" {
 			fmt.Fprintf(&b, "        budget: {daily: %s, total: %s}\n", l.Total, l.Total)
 		}
@@ -49,7 +49,7 @@ func Catalog(lines ...Line) string {
 		if l.Country != "" {
 			fmt.Fprintf(&b, "            targeting: {include: {country: [%s]}}\n", l.Country)
 		}
-		fmt.Fprintf(&b, "            creatives:\n              - id: %s\n                format: banner\n                size: 300x250\n                landing: %s\n                image: https://cdn.shop.example/%s.png\n",
+		fmt.Fprintf(&b, "            creatives:\n              - id: %s\n                size: 300x250\n                landing: %s\n                image: https://cdn.shop.example/%s.png\n",
 			l.creative(), l.Landing(), l.Name)
 	}
 	return b.String()
