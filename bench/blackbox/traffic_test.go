@@ -1,0 +1,209 @@
+package blackbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prebid/openrtb/v20/openrtb2"
+
+	"millrace/codec/event"
+	"millrace/codec/unit"
+)
+
+// bidsOf decodes a 200's bids.
+func bidsOf(a Answer) ([]openrtb2.Bid, error) {
+	var r openrtb2.BidResponse
+	if err := json.Unmarshal(a.Body, &r); err != nil {
+		return nil, err
+	}
+	var bids []openrtb2.Bid
+	for _, seat := range r.SeatBid {
+		bids = append(bids, seat.Bid...)
+	}
+	return bids, nil
+}
+
+// auctionBids runs one auction that must be answered, and checks the answer.
+func auctionBids(t *testing.T, c *Client, request []byte) []openrtb2.Bid {
+	t.Helper()
+	a, err := c.Auction(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckAnswer(request, a); err != nil {
+		t.Fatal(err)
+	}
+	if a.Status == 204 {
+		return nil
+	}
+	bids, err := bidsOf(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bids
+}
+
+// win is one tracking URL that a test got, by what the token says of it.
+type win struct {
+	id   event.WinID
+	kind event.Kind
+}
+
+// beaconLog is the client's own account of what it sent and what was
+// acknowledged, kept apart from the server. Only billable events are in it.
+type beaconLog struct {
+	mu    sync.Mutex
+	sent  map[win]event.Token
+	acked map[win]bool
+	held  []string // impression URLs kept back for the next life of the server
+}
+
+func newBeaconLog() *beaconLog {
+	return &beaconLog{sent: map[win]event.Token{}, acked: map[win]bool{}}
+}
+
+// fire sends one beacon, writing it down before and after.
+func (l *beaconLog) fire(c *Client, signer *event.Signer, url string, kind event.Kind) (Answer, error) {
+	token, err := ReadToken(signer, url, kind)
+	if err != nil {
+		return Answer{}, fmt.Errorf("unreadable: %w", err)
+	}
+	w := win{token.Win, kind}
+	if token.Billable {
+		l.mu.Lock()
+		l.sent[w] = token
+		l.mu.Unlock()
+	}
+	a, err := c.Beacon(url)
+	if err == nil && a.Acknowledged() && token.Billable {
+		l.mu.Lock()
+		l.acked[w] = true
+		l.mu.Unlock()
+	}
+	return a, err
+}
+
+// takeHeld empties the list of beacons kept back.
+func (l *beaconLog) takeHeld() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := l.held
+	l.held = nil
+	return held
+}
+
+// totals sums the prices of acknowledged and of sent billable events by campaign.
+func (l *beaconLog) totals() (acked, sent map[unit.CampaignID]unit.Nanos) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	acked, sent = map[unit.CampaignID]unit.Nanos{}, map[unit.CampaignID]unit.Nanos{}
+	for w, token := range l.sent {
+		sent[token.Campaign] += token.Price
+		if l.acked[w] {
+			acked[token.Campaign] += token.Price
+		}
+	}
+	return acked, sent
+}
+
+// traffic is a mix of auctions, impressions, repeated impressions and clicks.
+type traffic struct {
+	log       *beaconLog
+	countries []string
+	workers   int
+	// pause between a worker's rounds: the test looks for faults, not for speed.
+	pause time.Duration
+	// hold keeps one impression in so many back, for later; 0 none.
+	hold int
+	// failed is told of every request that was not answered as it must be;
+	// false ends the worker.
+	failed func(what string, a Answer, err error) bool
+
+	auctions, bids, beacons atomic.Int64
+}
+
+// run starts the workers; stop ends them and waits.
+func (tr *traffic) run(s *Server, seed uint64) (stop func()) {
+	quit := make(chan struct{})
+	var wg sync.WaitGroup
+	for w := range tr.workers {
+		c := s.NewClient()
+		r := rand.New(rand.NewPCG(seed, uint64(w)))
+		wg.Go(func() {
+			signer := NewSigner()
+			for n := 0; ; n++ {
+				select {
+				case <-quit:
+					return
+				case <-time.After(tr.pause):
+				}
+				if !tr.round(c, signer, r, fmt.Sprintf("%d-%d-%d", seed, w, n)) {
+					return
+				}
+			}
+		})
+	}
+	return sync.OnceFunc(func() { close(quit); wg.Wait() })
+}
+
+func (tr *traffic) round(c *Client, signer *event.Signer, r *rand.Rand, id string) bool {
+	request := BannerRequest(id, fmt.Sprint("user-", r.IntN(500)), tr.countries[r.IntN(len(tr.countries))])
+	a, err := c.Auction(request)
+	tr.auctions.Add(1)
+	if err != nil {
+		return tr.failed("auction", a, err)
+	}
+	if err := CheckAnswer(request, a); err != nil {
+		return tr.failed("auction", a, err)
+	}
+	if a.Status != 200 {
+		return true
+	}
+	bids, err := bidsOf(a)
+	if err != nil {
+		return tr.failed("auction", a, err)
+	}
+	for i := range bids {
+		tr.bids.Add(1)
+		tracking := TrackingURLs(bids[i].AdM)
+		if tr.hold > 0 && r.IntN(tr.hold) == 0 {
+			tr.log.mu.Lock()
+			tr.log.held = append(tr.log.held, tracking.Impressions...)
+			tr.log.mu.Unlock()
+			continue
+		}
+		if !tr.browse(c, signer, r, tracking) {
+			return false
+		}
+	}
+	return true
+}
+
+// browse is what a browser does with the markup: mostly shows it, at times
+// twice, at times never; a third of those who saw it click.
+func (tr *traffic) browse(c *Client, signer *event.Signer, r *rand.Rand, tracking Tracking) bool {
+	fire := func(urls []string, kind event.Kind) bool {
+		for _, u := range urls {
+			tr.beacons.Add(1)
+			if a, err := tr.log.fire(c, signer, u, kind); err != nil || !a.Acknowledged() {
+				return tr.failed(kind.String(), a, err)
+			}
+		}
+		return true
+	}
+	times := [...]int{0, 1, 1, 1, 1, 1, 1, 2, 2, 3}[r.IntN(10)]
+	for range times {
+		if !fire(tracking.Impressions, event.Impression) {
+			return false
+		}
+	}
+	if times > 0 && r.IntN(3) == 0 {
+		return fire(tracking.Clicks, event.Click)
+	}
+	return true
+}
