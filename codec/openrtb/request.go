@@ -39,6 +39,7 @@ type BidRequest struct {
 	data     []Data
 	segments []Segment
 	scratch  []byte
+	key      [48]byte // a key that had escapes, decoded; longer than all we know
 }
 
 // Spans of the view's slabs; the zero span is empty.
