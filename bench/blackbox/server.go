@@ -38,9 +38,9 @@ type Options struct {
 
 // Server is one running process.
 type Server struct {
-	URL    string // http://host:port of ad traffic
-	Admin  string // http://host:port of the control API
-	Listen string // host:port of ad traffic
+	URL    string  // http://host:port of ad traffic
+	Admin  string  // http://host:port of the control API
+	Listen string  // host:port of ad traffic
 	opt    Options // with the addresses filled in
 	t      testing.TB
 	cmd    *exec.Cmd
