@@ -1,7 +1,12 @@
 package blackbox
 
 import (
+	"bufio"
+	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -140,4 +145,77 @@ func firstBids(t *testing.T, c *Client, request []byte) []openrtb2.Bid {
 	}
 	t.Fatalf("no bid in 500 tries for %s", request)
 	return nil
+}
+
+// Answers to pipelined requests leave in the order of the requests, whichever
+// shard made them.
+func TestPipelinedAnswersKeepOrder(t *testing.T) {
+	s := Start(t, Options{Data: t.TempDir(), Args: []string{"--shards", "3"},
+		Config: Settings(NewCatalogFile(t, Line{Name: "own", Kind: "house"}))})
+	conn, err := net.DialTimeout("tcp", s.Listen, RawTimeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(RawTimeout))
+	const requests = 300
+	go func() {
+		for i := range requests {
+			_, _ = conn.Write(Post(BannerRequest(fmt.Sprint("pipe-", i), fmt.Sprint("user-", i), "USA"), contentJSON))
+		}
+	}()
+	in := bufio.NewReader(conn)
+	for i := range requests {
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatalf("answer %d: %v", i, err)
+		}
+		var answer openrtb2.BidResponse
+		err = json.NewDecoder(resp.Body).Decode(&answer)
+		_ = resp.Body.Close()
+		if want := fmt.Sprint("pipe-", i); resp.StatusCode != 200 || err != nil || answer.ID != want {
+			t.Fatalf("answer %d: status %d, id %q, %v; want %q", i, resp.StatusCode, answer.ID, err, want)
+		}
+	}
+	s.Stop()
+}
+
+// What is wrong with flags, files or the machine is said before anything is
+// served: an exit code, the field and the remedy, all faults at once.
+func TestStartFaults(t *testing.T) {
+	s := Start(t, Options{Data: t.TempDir(), Config: Settings(NewCatalogFile(t, Line{Name: "own", Kind: "house"}))})
+	file := func(name, text string) string {
+		path := filepath.Join(t.TempDir(), name)
+		WriteFile(t, path, text)
+		return path
+	}
+	badCatalog := file("catalog.yaml", strings.Replace(Catalog(Line{Name: "x", Price: "1", Total: "1"}), "price: 1", "price: -1\n            prise: 2", 1))
+	free := []string{"--listen", freeAddress(t), "--admin", freeAddress(t)}
+	for _, c := range []struct {
+		name string
+		args []string
+		says []string
+	}{
+		{"unknown keys", append(free, "--config", file("a.yaml", "lisen: 1\nlimits: {imps: -1}\n")), []string{"lisen", "listen", "limits.imps"}},
+		{"no such config file", append(free, "--config", "/nonexistent/millrace.yaml"), []string{"/nonexistent/millrace.yaml"}},
+		{"faulty catalog", append(free, "--config", file("b.yaml", Settings(badCatalog))), []string{"price", "prise", "catalog.yaml"}},
+		{"port in use", []string{"--listen", s.Listen, "--admin", freeAddress(t)}, []string{s.Listen}},
+		{"data in use", append(free, "--data", s.opt.Data), []string{s.opt.Data}},
+		{"unknown flag", []string{"--lisen", "x"}, []string{"lisen"}},
+		{"shards", append(free, "--shards", "-1"), []string{"shards"}},
+	} {
+		code, output := Run(t, append([]string{"serve"}, c.args...)...)
+		if code <= 0 {
+			t.Errorf("%s: exit %d\n%s", c.name, code, output)
+		}
+		for _, word := range c.says {
+			if !strings.Contains(output, word) {
+				t.Errorf("%s: the output does not name %q:\n%s", c.name, word, output)
+			}
+		}
+		if strings.Contains(output, "panic") || strings.Contains(output, "goroutine ") {
+			t.Errorf("%s: a stack is no explanation:\n%s", c.name, output)
+		}
+	}
+	s.Stop()
 }

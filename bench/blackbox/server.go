@@ -38,10 +38,10 @@ type Options struct {
 
 // Server is one running process.
 type Server struct {
-	URL    string // http://host:port of ad traffic
-	Admin  string // http://host:port of the control API
-	Listen string // host:port of ad traffic
-	opt    Options
+	URL    string  // http://host:port of ad traffic
+	Admin  string  // http://host:port of the control API
+	Listen string  // host:port of ad traffic
+	opt    Options // with the addresses filled in
 	t      testing.TB
 	cmd    *exec.Cmd
 	log    *logBuffer
@@ -226,11 +226,36 @@ func (s *Server) Signal(sig syscall.Signal) {
 	}
 }
 
-// Restart starts the same server again on the same addresses and data.
-func (s *Server) Restart() *Server {
+// Restart starts the same server again on the same addresses and data; args,
+// where given, replace Options.Args.
+func (s *Server) Restart(args ...string) *Server {
 	s.t.Helper()
 	o := s.opt
+	if len(args) > 0 {
+		o.Args = args
+	}
 	return Start(s.t, o)
+}
+
+// Run runs the binary to its end, which must come by itself, and returns its
+// exit code and output.
+func Run(t testing.TB, args ...string) (code int, output string) {
+	t.Helper()
+	cmd := exec.Command(Binary(t), args...)
+	var log logBuffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	dieWithTest(cmd)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(readyWithin, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), log.String()
 }
 
 // LogTail is the end of the server's output.
