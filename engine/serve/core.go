@@ -78,8 +78,7 @@ type Core struct {
 	out      Message // scratch for sending
 }
 
-// New makes the core of a shard. The first catalog comes with a Catalog
-// message, or Load.
+// New makes the core of a shard. It has no catalog until the first Load.
 func New(cfg Config, s *shards.Shard[Message], fx Effects, keys *event.Keyring, recovered *ledger.Recovered, m *Metrics) (*Core, error) {
 	caps, err := profile.New(cfg.Caps)
 	if err != nil {
@@ -105,8 +104,6 @@ func (c *Core) Handle(m *Message) {
 		c.event(m.Context)
 	case Budget:
 		c.broker.Handle(&m.Budget, c.shard.Now(), c.shard.Wall())
-	case Catalog:
-		c.Load(m.Catalog)
 	case Rates:
 		c.sel.Learn(m.ID, &m.Counts)
 	case Capped:
@@ -140,7 +137,8 @@ func (c *Core) EndBatch() {
 	c.fx.Flush()
 }
 
-// Load swaps the catalog. Counts, balances and caps go on.
+// Load swaps the catalog, inside the shard's turn. Counts, balances and caps go
+// on.
 func (c *Core) Load(swap *CatalogSwap) {
 	if c.sel == nil {
 		c.sel = selection.NewSelector(swap.Catalog, c.rates, c.caps)

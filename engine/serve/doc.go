@@ -6,7 +6,6 @@
 //	BidRequest   selection ► auction.Ranking ► admit ► reserve ► render ► answer
 //	Event        budget.Post ► journal ► (durable) ► answer
 //	Budget       leases and sub-leases, between brokers and from the store
-//	Catalog      swap, by pointer
 //	Rates        what other shards' users did, for prediction
 //	Capped       an impression of a user of this shard that another shard posted
 //	Wake         the journal is durable further than before

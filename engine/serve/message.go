@@ -14,7 +14,6 @@ const (
 	BidRequest Kind = iota
 	Event
 	Budget
-	Catalog
 	Rates
 	Capped
 	Wake
@@ -23,14 +22,13 @@ const (
 )
 
 // KindNames names the kinds in metrics.
-var KindNames = []string{"bid", "event", "budget", "catalog", "rates", "capped", "wake"}
+var KindNames = []string{"bid", "event", "budget", "rates", "capped", "wake"}
 
 // Message is what a shard's mailbox carries. Which fields count depends on
 // the kind.
 type Message struct {
 	Type    Kind
 	Context *Context         // BidRequest, Event
-	Catalog *CatalogSwap     // Catalog
 	Budget  budget.Message   // Budget
 	Counts  selection.Counts // Rates
 	ID      unit.CreativeID  // Rates
@@ -41,7 +39,7 @@ type Message struct {
 // Kind is the message's kind, for the shard's metrics.
 func (m *Message) Kind() uint8 { return uint8(m.Type) }
 
-// CatalogSwap is a new catalog on its way to one shard.
+// CatalogSwap is a new catalog for one shard.
 type CatalogSwap struct {
 	Catalog *selection.Catalog
 	// Accounts are the snapshot's, as the broker takes them.

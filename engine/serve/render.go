@@ -27,7 +27,9 @@ type renderer struct {
 func (c *Core) renderBid(x *Context, w *winner) bool {
 	d, imp := &c.decision, &x.Request.Imp[w.imp]
 	cr := &c.sel.Catalog().Snapshot.Creatives[w.bid.Creative]
-	w.id = d.append(func(dst []byte) []byte { return appendWinID(dst, &w.win.ID) })
+	w.id.from = len(d.texts)
+	d.texts = appendWinID(d.texts, &w.win.ID)
+	w.id.to = len(d.texts)
 	if !c.signURLs(x, w, imp, cr) {
 		return false
 	}
@@ -62,12 +64,6 @@ func (c *Core) renderBid(x *Context, w *winner) bool {
 	d.texts = texts
 	w.adm = span{from, len(texts)}
 	return true
-}
-
-func (d *decision) append(f func([]byte) []byte) span {
-	from := len(d.texts)
-	d.texts = f(d.texts)
-	return span{from, len(d.texts)}
 }
 
 func (d *decision) text(s span) []byte { return d.texts[s.from:s.to] }
