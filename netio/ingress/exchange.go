@@ -48,7 +48,7 @@ type Exchange struct {
 	plain []byte        // the decompressed body
 	ready []byte        // the whole answer, waiting for an earlier one; guarded by conn.mu
 	done  bool          // ready is complete; guarded by conn.mu
-	last  bool          // the request asked for the connection to be closed
+	last  bool          // the connection is closed after this answer; guarded by conn.mu
 	state atomic.Uint32 // exchangeFree, exchangeServing
 }
 
@@ -91,18 +91,16 @@ func (c *conn) answer(x *Exchange, status int, h *ReplyHeaders) (freed *Exchange
 		c.notice()
 		return x
 	}
+	if x == c.back && c.srv.draining.Load() {
+		x.last, c.noMore = true, true // nothing is admitted behind it any more
+	}
 	if x != c.front {
-		x.ready = x.encode(x.ready[:0], status, h, false)
+		x.ready = x.encode(x.ready[:0], status, h)
 		x.done = true
 		return nil
 	}
-	last := x.last
-	if c.srv.draining.Load() && x.next == nil && !c.noMore {
-		// Nothing else is unanswered, and nothing more will be accepted.
-		last, c.noMore = true, true
-	}
-	c.out = x.encode(c.out, status, h, last)
-	tail := x
+	c.out = x.encode(c.out, status, h)
+	tail, last := x, x.last
 	for {
 		c.pending--
 		c.front = tail.next
@@ -124,12 +122,12 @@ func (c *conn) answer(x *Exchange, status int, h *ReplyHeaders) (freed *Exchange
 	return x
 }
 
-func (x *Exchange) encode(dst []byte, status int, h *ReplyHeaders, last bool) []byte {
+func (x *Exchange) encode(dst []byte, status int, h *ReplyHeaders) []byte {
 	head := http1.Head{
 		ContentType: h.ContentType, Location: h.Location, Extra: h.Extra,
 		RetryAfterSeconds: h.RetryAfterSeconds, NoStore: h.NoStore,
 		Date:  x.conn.srv.date(),
-		Close: last || x.last, KeepAlive: x.Req.Minor == 0 && !x.last && !last,
+		Close: x.last, KeepAlive: x.Req.Minor == 0 && !x.last,
 	}
 	dst = http1.AppendHead(dst, status, len(x.Out), &head)
 	if x.Req.Method == http1.HEAD || !http1.HasBody(status) {
