@@ -45,11 +45,22 @@ func NewGroup[M any, PM interface {
 	if faults := cfg.Validate(); len(faults) > 0 {
 		return nil, fmt.Errorf("shards: %w", errors.Join(faults...))
 	}
-	return &Group[M]{
+	g := &Group[M]{
 		core:  newCore(cfg, clock, registry, func(m *M) uint8 { return PM(m).Kind() }, newHandler),
 		pins:  pinPlan(cfg),
 		ended: make(chan struct{}),
-	}, nil
+	}
+	for i := range g.pins {
+		registry.GaugeFunc(Desc{
+			Name: "millrace_shard_pinned", Help: "1 where the shard's goroutine is pinned to a CPU.", Labels: []Label{{"shard", strconv.Itoa(i)}},
+		}, func() float64 {
+			if g.Pinned()[i].Pinned {
+				return 1
+			}
+			return 0
+		})
+	}
+	return g, nil
 }
 
 // Len is the number of shards.
@@ -73,7 +84,7 @@ func (g *Group[M]) Start(ctx context.Context) error {
 		return fmt.Errorf("shards: start: %w", err)
 	}
 	if !g.state.CompareAndSwap(groupNew, groupRunning) {
-		return errors.New("shards: start: the group was started before: make a new one")
+		return errors.New("shards: start: the group was started or stopped before: make a new one")
 	}
 	var gone, placed sync.WaitGroup
 	for _, s := range g.core.shards {
@@ -217,10 +228,10 @@ func (s *Shard[M]) spin() bool {
 	if s.hasWork() {
 		return true
 	}
-	if s.core.cfg.Dispatch == DispatchInline || s.core.cfg.Spin <= 0 {
+	if s.core.spin <= 0 {
 		return false
 	}
-	until := s.core.clock.Mono().Add(s.core.cfg.Spin)
+	until := s.core.clock.Mono().Add(s.core.spin)
 	for {
 		for range 64 {
 			if s.hasWork() || s.leaving.Load() {

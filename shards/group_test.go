@@ -424,7 +424,7 @@ func TestGroupSaysWherePinned(t *testing.T) {
 }
 
 func TestConfigListsEveryFault(t *testing.T) {
-	cfg := Config{Shards: ShardsMax + 1, CPUs: []int{0, -1}, Spin: -1, StallNanosMax: -1, Dispatch: 9, KindNames: []string{"a", "", "", "a"}}
+	cfg := Config{Shards: ShardsMax + 1, CPUs: []int{0, -1}, Spin: -2, StallNanosMax: -1, Dispatch: 9, KindNames: []string{"a", "", "", "a"}}
 	_, err := NewGroup(cfg, SystemClock(), NewRegistry(), func(*Shard[letter]) Handler[letter] { return nil })
 	if err == nil {
 		t.Fatal("accepted")

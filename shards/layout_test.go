@@ -25,7 +25,9 @@ func spanOfSlice[T any](what string, s []T) span {
 // line is the hardware's unit of ownership; CacheLine is two of them.
 const line = 64
 
-func sameLine(a, b span) bool { return a.first/line <= (b.end-1)/line && b.first/line <= (a.end-1)/line }
+func sameLine(a, b span) bool {
+	return a.first/line <= (b.end-1)/line && b.first/line <= (a.end-1)/line
+}
 
 // ownedByTurn lists everything that the holder of a shard's turn writes while
 // it handles messages and timers, as far as this package makes it.

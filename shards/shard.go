@@ -33,6 +33,7 @@ type Handler[M any] interface {
 type core[M any] struct {
 	cfg     Config
 	clock   Clock
+	spin    time.Duration
 	kind    func(*M) uint8
 	metrics metrics
 	shards  []*Shard[M]
@@ -121,7 +122,7 @@ func (t *targetSet) pop() (unit.ShardID, bool) {
 // newCore makes the shards and their handlers. Each newHandler runs under its
 // shard's turn.
 func newCore[M any](cfg Config, clock Clock, registry *Registry, kind func(*M) uint8, newHandler func(*Shard[M]) Handler[M]) *core[M] {
-	c := &core[M]{cfg: cfg, clock: clock, kind: kind, metrics: defineMetrics(registry, cfg)}
+	c := &core[M]{cfg: cfg, clock: clock, spin: cfg.spin(), kind: kind, metrics: defineMetrics(registry, cfg)}
 	now, wall := readClock(clock)
 	for i := range cfg.Shards {
 		s := &Shard[M]{
