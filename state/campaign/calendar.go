@@ -177,6 +177,7 @@ func (c *compiler) dates(p place, startText, endText string, zone *time.Location
 	}
 	if start >= end {
 		c.fault(p, "end", endText+" is not after the start", "write a later end")
+		return 0, Never // what follows from it is no second fault
 	}
 	return start, end
 }

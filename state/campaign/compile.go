@@ -80,15 +80,20 @@ type compiler struct {
 	blamed   map[string]bool
 	lines    []pendingLine
 	entries  [dimensionsMax][]indexEntry
-	// names finds ids given twice, by kind of thing.
-	names      map[string]place
-	hashes     map[uint64]string
+	// named finds ids given twice, and hashes that collide: one entry an id.
+	named      map[uint64]naming
 	zones      map[string]*time.Location
 	scheduleOf map[scheduleKey]uint32
 	texts      map[string]string
 	key        []byte
 	// Of the line item at hand.
 	ruleScratch []rule
+}
+
+// naming is who has a hash. The name is looked up in the file when it matters.
+type naming struct {
+	at        place
+	namespace string
 }
 
 type scheduleKey struct {
@@ -98,12 +103,12 @@ type scheduleKey struct {
 
 func newCompiler(f *File) *compiler {
 	c := &compiler{
-		file: f, blamed: f.blamed(), names: map[string]place{}, hashes: map[uint64]string{},
+		file: f, blamed: f.blamed(), named: make(map[uint64]naming, 4*f.lines()),
 		zones: map[string]*time.Location{}, scheduleOf: map[scheduleKey]uint32{}, texts: map[string]string{},
 	}
 	s := &Snapshot{
 		schedules:    []schedule{{zone: time.UTC, open: always}},
-		lineByID:     map[unit.LineID]LineIndex{},
+		lineByID:     make(map[unit.LineID]LineIndex, f.lines()),
 		campaignByID: map[unit.CampaignID]CampaignIndex{},
 		creativeByID: map[unit.CreativeID]CreativeIndex{},
 		accountByID:  map[unit.AccountID]AccountIndex{},
@@ -134,11 +139,14 @@ func (c *compiler) fault(p place, field, problem, remedy string) {
 	c.faults = append(c.faults, c.file.source.Fault(path, problem, remedy))
 }
 
-// keep is a copy of the text that does not hold the file in memory; equal texts
-// share one.
+// keepSharedMax: longer texts are not worth looking for an equal one.
+const keepSharedMax = 24
+
+// keep is a copy of the text that does not hold the file in memory; equal short
+// texts share one.
 func (c *compiler) keep(text string) string {
-	if text == "" {
-		return ""
+	if len(text) > keepSharedMax || len(text) == 0 {
+		return strings.Clone(text)
 	}
 	if kept, ok := c.texts[text]; ok {
 		return kept
@@ -158,26 +166,50 @@ func (c *compiler) id(p place, namespace, id string) uint64 {
 	case id == "":
 		c.fault(p, "id", "missing", "give every "+noun+" an id that stays the same for ever")
 		return 0
-	case len(id) > 128 || strings.IndexFunc(id, notIDRune) >= 0:
+	case !validID(id):
 		c.fault(p, "id", fmt.Sprintf("%q can't be an id", id), "write at most 128 letters, digits and . _ : -")
 		return 0
 	}
-	if first, twice := c.names[namespace+"/"+id]; twice {
-		line, _ := c.file.source.At(first.path("id"))
-		c.fault(p, "id", fmt.Sprintf("%q is already the id of the %s in line %d", id, noun, line), "give each its own id; ids are unique in the whole file")
-		return 0
-	}
-	c.names[namespace+"/"+id] = p
 	hash := unit.HashID(namespace, id)
-	if other, collides := c.hashes[hash]; collides {
-		c.fault(p, "id", fmt.Sprintf("%q has the same hash as %s", id, other), "choose another id")
+	first, taken := c.named[hash]
+	switch other := c.nameOf(first); {
+	case !taken:
+		c.named[hash] = naming{p, namespace}
+	case first.namespace == namespace && other == id:
+		line, _ := c.file.source.At(first.at.path("id"))
+		c.fault(p, "id", fmt.Sprintf("%q is already the id of the %s in line %d", id, noun, line), "give each its own id; ids are unique in the whole file")
+	default:
+		c.fault(p, "id", fmt.Sprintf("%q has the same hash as the %s %q", id, first.namespace, other), "choose another id")
 	}
-	c.hashes[hash] = namespace + "/" + id
 	return hash
 }
 
-func notIDRune(r rune) bool {
-	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._:-", r))
+// nameOf is the id written at the place of a naming.
+func (c *compiler) nameOf(n naming) string {
+	if n.namespace == "" {
+		return ""
+	}
+	a := &c.file.Advertisers[n.at.advertiser]
+	switch p := n.at; n.namespace {
+	case "advertiser":
+		return a.ID
+	case "campaign":
+		return a.Campaigns[p.campaign].ID
+	case "line":
+		return a.Campaigns[p.campaign].LineItems[p.line].ID
+	default:
+		return a.Campaigns[p.campaign].LineItems[p.line].Creatives[p.creative].ID
+	}
+}
+
+func validID(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == ':' || c == '-') {
+			return false
+		}
+	}
+	return len(id) <= 128
 }
 
 // choice finds text among the names; fallback is for no text.
@@ -198,7 +230,7 @@ func (c *compiler) advertiser(a int) {
 	p, spec, s := place{a, -1, -1, -1}, &c.file.Advertisers[a], c.snapshot
 	s.Advertisers = append(s.Advertisers, Advertiser{
 		ID:   unit.AdvertiserID(c.id(p, "advertiser", spec.ID)),
-		Name: c.keep(spec.ID), Title: c.keep(spec.Name), Domain: c.keep(strings.ToLower(spec.Domain)),
+		Name: strings.Clone(spec.ID), Title: c.keep(spec.Name), Domain: c.keep(strings.ToLower(spec.Domain)),
 	})
 	if spec.Domain != "" && !validDomain(spec.Domain) {
 		c.fault(p, "domain", fmt.Sprintf("%q is not a domain", spec.Domain), "write it without scheme and path: shop.example.com")
@@ -214,7 +246,7 @@ func (c *compiler) campaign(p place, spec *CampaignSpec) {
 	index := CampaignIndex(len(s.Campaigns))
 	m := Campaign{
 		ID:   unit.CampaignID(c.id(p, "campaign", spec.ID)),
-		Name: c.keep(spec.ID), Title: c.keep(spec.Name),
+		Name: strings.Clone(spec.ID), Title: c.keep(spec.Name),
 		Advertiser: AdvertiserIndex(p.advertiser), Account: NoAccount, Currency: spec.Currency,
 		Zone: c.zone(p, spec.TimeZone), Paused: c.choice(p, "status", spec.Status, statusNames, 0) == 1,
 	}
@@ -254,10 +286,9 @@ func (c *compiler) account(prefix, name string, m *Campaign, daily, total unit.N
 	s := c.snapshot
 	a := Account{Name: prefix + name, Campaign: m.ID, Daily: daily, Total: total, Currency: m.Currency, Zone: m.Zone}
 	a.ID = unit.AccountID(unit.HashID("account", a.Name))
-	if other, collides := c.hashes[uint64(a.ID)]; collides && other != "account "+a.Name {
-		c.fault(place{int(m.Advertiser), -1, -1, -1}, "", fmt.Sprintf("the account %s has the same hash as %s", a.Name, other), "choose another id")
+	if other, collides := s.accountByID[a.ID]; collides && s.Accounts[other].Name != a.Name {
+		c.fault(place{int(m.Advertiser), -1, -1, -1}, "", fmt.Sprintf("the account %s has the same hash as %s", a.Name, s.Accounts[other].Name), "choose another id")
 	}
-	c.hashes[uint64(a.ID)] = "account " + a.Name
 	index := AccountIndex(len(s.Accounts))
 	s.Accounts = append(s.Accounts, a)
 	s.accountByID[a.ID] = index
@@ -281,9 +312,14 @@ func (c *compiler) budget(p place, b *BudgetSpec) (daily, total unit.Nanos) {
 	return daily, total
 }
 
-// lineHead reads what decides order and account: kind, tier, status.
+// lineHead reads what decides order and account: kind, tier, status. Ids are
+// looked at here too, while the order is still the file's.
 func (c *compiler) lineHead(l *pendingLine) {
 	spec, item := l.spec, &l.item
+	item.ID = unit.LineID(c.id(l.at, "line", spec.ID))
+	for i := range spec.Creatives {
+		c.id(place{l.at.advertiser, l.at.campaign, l.at.line, i}, "creative", spec.Creatives[i].ID)
+	}
 	item.Kind = Kind(c.choice(l.at, "kind", spec.Kind, kindNames, int(Direct)))
 	item.Paused = c.choice(l.at, "status", spec.Status, statusNames, 0) == 1 || item.Paused
 	low, high := uint8(0), uint8(TierGuaranteedLast)
@@ -297,7 +333,7 @@ func (c *compiler) lineHead(l *pendingLine) {
 	case House:
 		item.Tier, low, high = TierHouse, TierHouse, TierHouse
 	}
-	if spec.Tier == nil {
+	if spec.Tier == nil || spec.Kind != "" && item.Kind.String() != spec.Kind {
 		return
 	}
 	if *spec.Tier < low || *spec.Tier > high {
@@ -312,8 +348,7 @@ func (c *compiler) lineHead(l *pendingLine) {
 func (c *compiler) line(l *pendingLine) {
 	s, spec, item := c.snapshot, l.spec, &l.item
 	index := LineIndex(len(s.Lines))
-	item.ID = unit.LineID(c.id(l.at, "line", spec.ID))
-	item.Name = c.keep(spec.ID)
+	item.Name = strings.Clone(spec.ID)
 	c.price(l)
 	c.lineDates(l)
 	c.frequencyCap(l)
@@ -375,7 +410,7 @@ func (c *compiler) lineDates(l *pendingLine) {
 	zone := c.snapshot.Campaigns[l.item.Campaign].Zone
 	start, end := c.dates(l.at, l.spec.Start, l.spec.End, zone)
 	l.item.Start, l.item.End = max(l.item.Start, start), min(l.item.End, end)
-	if l.item.Start >= l.item.End && start < end {
+	if l.item.Start >= l.item.End {
 		c.fault(l.at, "start", "its dates lie outside those of the campaign", "let the two overlap")
 	}
 	t := &l.spec.Targeting

@@ -41,7 +41,7 @@ func (c *compiler) creatives(l *pendingLine, index LineIndex) {
 		if !ok || !allowed.allow(cr.Media, cr.Size) {
 			continue
 		}
-		if cr.Media == openrtb.BannerMedia && cr.Size == (Size{}) && len(allowed.includeSizes)+len(allowed.excludeSizes) > 0 {
+		if l.spec.Creatives[i].HTML != "" && l.spec.Creatives[i].Size == "" && len(allowed.includeSizes)+len(allowed.excludeSizes) > 0 {
 			c.fault(p, "size", "missing, and the line item targets sizes", "write the creative's size, or remove size from targeting")
 		}
 		s.creativeByID[cr.ID] = CreativeIndex(len(s.Creatives))
@@ -80,8 +80,8 @@ func (c *compiler) slotRules(cr *Creative) {
 // creative compiles one creative; ok is false when it isn't clear what it is.
 func (c *compiler) creative(p place, l *pendingLine, spec *CreativeSpec) (cr Creative, ok bool) {
 	advertiser := &c.file.Advertisers[p.advertiser]
-	cr.ID = unit.CreativeID(c.id(p, "creative", spec.ID))
-	cr.Name, cr.Bundle = c.keep(spec.ID), c.keep(spec.Bundle)
+	cr.ID = unit.CreativeID(unit.HashID("creative", spec.ID))
+	cr.Name, cr.Bundle = strings.Clone(spec.ID), c.keep(spec.Bundle)
 	if spec.Size != "" {
 		if cr.Size, ok = parseSize(spec.Size); !ok {
 			c.fault(p, "size", fmt.Sprintf("%q is not a size", spec.Size), "write width x height: 300x250")
@@ -164,9 +164,14 @@ func (c *compiler) landing(p place, spec *CreativeSpec, cr *Creative) {
 	}
 }
 
+var macroBrackets = strings.NewReplacer("${", "", "}", "")
+
 // webURL reports whether text, macros aside, is an absolute URL of the web.
 func webURL(text string) bool {
-	u, err := url.Parse(strings.NewReplacer("${", "", "}", "").Replace(text))
+	if strings.Contains(text, "${") {
+		text = macroBrackets.Replace(text)
+	}
+	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
 }
 
@@ -192,19 +197,24 @@ func (c *compiler) domains(p place, spec *CreativeSpec, a *AdvertiserSpec, cr *C
 	}
 }
 
+// validDomain takes names with at least one dot; letters beyond ASCII pass.
 func validDomain(text string) bool {
-	labels := strings.Split(text, ".")
-	if len(labels) < 2 || len(text) > 253 {
-		return false
-	}
-	for _, label := range labels {
-		if label == "" || len(label) > 63 || strings.IndexFunc(label, func(r rune) bool {
-			return r < 0x80 && r != '-' && (r == '_' || notIDRune(r) || r == ':' || r == '.')
-		}) >= 0 {
+	label, dots := 0, 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '.':
+			if label == 0 || label > 63 {
+				return false
+			}
+			label = 0
+			dots++
+		case 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c >= 0x80:
+			label++
+		default:
 			return false
 		}
 	}
-	return true
+	return dots > 0 && label > 0 && label <= 63 && len(text) <= 253
 }
 
 // categories finds faults in a cat list.

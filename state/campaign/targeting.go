@@ -220,6 +220,7 @@ func (c *compiler) sizes(p place, field string, texts []string) (sizes []Size) {
 		z, ok := parseSize(text)
 		if !ok {
 			c.fault(p, field+"["+strconv.Itoa(i)+"]", fmt.Sprintf("%q is not a size", text), "write width x height: 300x250")
+			continue
 		}
 		sizes = append(sizes, z)
 	}
