@@ -71,6 +71,9 @@ type Journal struct {
 // Epoch is this life's number.
 func (j *Journal) Epoch() unit.Epoch { return j.epoch }
 
+// Node is whose journal it is.
+func (j *Journal) Node() unit.NodeID { return j.cfg.Node }
+
 // Recovered is what the journal proved about earlier lives. Read only, shared.
 func (j *Journal) Recovered() *ledger.Recovered { return j.recovered }
 
