@@ -44,6 +44,13 @@ func (p *parser) fault(object string, key []byte) int {
 	return -1
 }
 
+// missing is the fault of a required field.
+func (p *parser) missing(i int, object, field string) int {
+	p.fail(i, Missing)
+	p.err.Object, p.err.Field = object, field
+	return -1
+}
+
 func (p *parser) named() bool { return p.err.Object != "" || p.err.Field != "" }
 
 // space skips white space.
