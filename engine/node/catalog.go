@@ -8,7 +8,6 @@ import (
 
 	"millrace/codec/strict"
 	"millrace/codec/unit"
-	"millrace/engine/budget"
 	"millrace/engine/selection"
 	"millrace/engine/serve"
 	"millrace/shards"
@@ -82,10 +81,9 @@ func (k *catalogKeeper) reload() error {
 func (k *catalogKeeper) distribute(ctx context.Context) error {
 	started := k.node.clock.Mono()
 	s := k.snapshot()
-	specs := accountSpecs(s)
+	swaps := serve.PrepareCatalog(s, selection.Default(), len(k.node.cores))
 	for i, core := range k.node.cores {
-		swap := &serve.CatalogSwap{Catalog: selection.Prepare(s, selection.Default()), Accounts: specs}
-		err := k.node.group.Invoke(ctx, unit.ShardID(i), func(*shards.Shard[serve.Message]) { core.Load(swap) })
+		err := k.node.group.Invoke(ctx, unit.ShardID(i), func(*shards.Shard[serve.Message]) { core.Load(swaps[i]) })
 		if err != nil {
 			return fmt.Errorf("catalog to shard %d: %w", i, err)
 		}
@@ -94,23 +92,4 @@ func (k *catalogKeeper) distribute(ctx context.Context) error {
 	k.node.log.Info("catalog in service", "version", s.Version, "line_items", len(s.Lines), "accounts", len(s.Accounts),
 		"took", k.node.clock.Mono().Sub(started))
 	return nil
-}
-
-// accountSpecs are the snapshot's accounts as brokers take them.
-func accountSpecs(s *campaign.Snapshot) []budget.AccountSpec {
-	specs := make([]budget.AccountSpec, len(s.Accounts))
-	for i := range s.Accounts {
-		a := &s.Accounts[i]
-		specs[i] = budget.AccountSpec{
-			ID: a.ID, Campaign: a.Campaign, Name: a.Name, Daily: a.Daily, Total: a.Total, Currency: a.Currency, Zone: a.Zone,
-		}
-	}
-	for i := range s.Lines {
-		for _, a := range s.Lines[i].Accounts() {
-			if a >= 0 {
-				specs[a].Unit = max(specs[a].Unit, s.Lines[i].Price)
-			}
-		}
-	}
-	return specs
 }

@@ -137,19 +137,6 @@ func (c *Core) EndBatch() {
 	c.fx.Flush()
 }
 
-// Load swaps the catalog, inside the shard's turn. Counts, balances and caps go
-// on.
-func (c *Core) Load(swap *CatalogSwap) {
-	if c.sel == nil {
-		c.sel = selection.NewSelector(swap.Catalog, c.rates, c.caps)
-	} else {
-		c.tally.fold(c.sel.Catalog().Snapshot)
-		c.sel.Swap(swap.Catalog)
-	}
-	c.tally.resize(len(swap.Catalog.Snapshot.Lines))
-	c.broker.SetAccounts(swap.Accounts, c.shard.Now(), c.shard.Wall())
-}
-
 // share tells every other shard what this one's users did, and applies it here.
 func (c *Core) share() {
 	for {

@@ -5,7 +5,6 @@ import (
 	"millrace/codec/unit"
 	"millrace/engine/budget"
 	"millrace/engine/selection"
-	"millrace/state/campaign"
 )
 
 // event decides about a verified token and answers once that is durable.
@@ -119,99 +118,4 @@ func (c *Core) acknowledge() {
 		}
 		c.refuse(x, "the journal failed; the event may or may not be counted\n")
 	}
-}
-
-// acks is a bounded queue of answers that wait for a journal position. The
-// positions rise, but for those of duplicates, which wait for the front.
-type acks struct {
-	ring        []ack
-	first, size int
-}
-
-type ack struct {
-	pos uint64
-	x   *Context
-}
-
-func newAcks(max int) acks { return acks{ring: make([]ack, max)} }
-
-func (q *acks) room() bool  { return q.size < len(q.ring) }
-func (q *acks) empty() bool { return q.size == 0 }
-
-func (q *acks) push(pos uint64, x *Context) {
-	q.ring[(q.first+q.size)%len(q.ring)] = ack{pos, x}
-	q.size++
-}
-
-func (q *acks) pop(durable uint64) (*Context, bool) {
-	if q.size == 0 || q.ring[q.first].pos > durable {
-		return nil, false
-	}
-	x := q.ring[q.first].x
-	q.ring[q.first].x = nil
-	q.first = (q.first + 1) % len(q.ring)
-	q.size--
-	return x, true
-}
-
-// LineTotals are what a line item did since this process started.
-type LineTotals struct {
-	Line   unit.LineID
-	Wins   uint64
-	Events selection.Counts
-	Billed unit.Nanos
-}
-
-// tally counts by line item for reports. Wins are counted by index, the rest
-// by id, since events outlive catalogs.
-type tally struct {
-	wins   []uint64 // by the current snapshot's line index
-	slots  map[unit.LineID]uint32
-	totals []LineTotals
-}
-
-func newTally() tally { return tally{slots: make(map[unit.LineID]uint32)} }
-
-func (t *tally) won(line uint32) { t.wins[line]++ }
-
-func (t *tally) happened(id unit.LineID, k event.Kind, billed unit.Nanos) {
-	l := t.of(id)
-	l.Events[k.Index()]++
-	l.Billed += billed
-}
-
-func (t *tally) of(id unit.LineID) *LineTotals {
-	s, ok := t.slots[id]
-	if !ok {
-		s = uint32(len(t.totals))
-		t.slots[id] = s
-		t.totals = append(t.totals, LineTotals{Line: id})
-	}
-	return &t.totals[s]
-}
-
-// fold moves the wins counted by index to their ids, before the snapshot goes.
-func (t *tally) fold(s *campaign.Snapshot) {
-	for i, n := range t.wins {
-		if n > 0 {
-			t.of(s.Lines[i].ID).Wins += n
-			t.wins[i] = 0
-		}
-	}
-}
-
-func (t *tally) resize(lines int) {
-	if cap(t.wins) < lines {
-		t.wins = make([]uint64, lines)
-	}
-	t.wins = t.wins[:lines]
-	clear(t.wins)
-}
-
-// AppendTotals appends the totals of every line that did anything.
-func (c *Core) AppendTotals(dst []LineTotals) []LineTotals {
-	if c.sel != nil {
-		c.tally.fold(c.sel.Catalog().Snapshot)
-	}
-	return append(dst, c.tally.totals...)
 }

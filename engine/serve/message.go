@@ -39,13 +39,6 @@ type Message struct {
 // Kind is the message's kind, for the shard's metrics.
 func (m *Message) Kind() uint8 { return uint8(m.Type) }
 
-// CatalogSwap is a new catalog for one shard.
-type CatalogSwap struct {
-	Catalog *selection.Catalog
-	// Accounts are the snapshot's, as the broker takes them.
-	Accounts []budget.AccountSpec
-}
-
 // Timers of a shard: the broker's kinds come first.
 const (
 	timerRates = budget.TimerKinds + iota
