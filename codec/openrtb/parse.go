@@ -28,7 +28,7 @@ func Parse(body []byte, r *BidRequest) Error { return ParseLimits(body, r, Defau
 
 // ParseLimits is Parse under the given limits.
 func ParseLimits(body []byte, r *BidRequest, limit Limits) Error {
-	p := parser{b: body, r: r, limit: limit, imp: -1}
+	p := parser{b: body, r: r, key: &r.key, limit: limit, imp: -1}
 	p.limit.Depth = min(limit.Depth, DepthMax)
 	r.reset()
 	if len(body) > math.MaxInt32 {

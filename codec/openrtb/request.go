@@ -39,7 +39,7 @@ type BidRequest struct {
 	data     []Data
 	segments []Segment
 	scratch  []byte
-	key      [48]byte // a key that had escapes, decoded; longer than all we know
+	key      [keyMax]byte // a key that had escapes, decoded
 }
 
 // Spans of the view's slabs; the zero span is empty.

@@ -6,12 +6,17 @@ import (
 	"unsafe"
 )
 
+// keyMax bounds the keys that had escapes and are decoded; it is longer than
+// all we know.
+const keyMax = 48
+
 // parser walks a body. Its methods take the index of a value's first byte and
 // return the index after it, or a negative one with err set: the position
 // stays in a register, and no value is looked at twice.
 type parser struct {
 	b     []byte
-	r     *BidRequest
+	r     *BidRequest // nil in a native request
+	key   *[keyMax]byte
 	depth int
 	limit Limits
 	imp   int32 // index of the impression being read, -1 outside
@@ -142,11 +147,11 @@ func (p *parser) keyAt(i int) ([]byte, int) {
 
 // decodeKey is the key without its escapes if it can be one of ours.
 func (p *parser) decodeKey(raw []byte) []byte {
-	if len(raw) > 6*len(p.r.key) {
+	if len(raw) > 6*keyMax {
 		return raw[:1] // a backslash: nobody's key
 	}
-	var buf [6 * len(p.r.key)]byte
-	return p.r.key[:copy(p.r.key[:], appendUnescaped(buf[:0], raw))]
+	var buf [6 * keyMax]byte
+	return p.key[:copy(p.key[:], appendUnescaped(buf[:0], raw))]
 }
 
 // firstItem enters the array whose bracket is at i: the index of its first
