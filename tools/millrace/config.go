@@ -64,6 +64,12 @@ func (f *configFlags) load(c *cobra.Command) (node.Config, node.Origins, error) 
 		printFaults(c, "configuration", faults)
 		return cfg, origins, errReported
 	}
+	for _, v := range node.UnknownVariables(os.Environ()) {
+		// Only where it looks like a slip: others may own the rest.
+		if v.Remedy != "" {
+			fmt.Fprintf(c.ErrOrStderr(), "millrace: warning: %v\n", v)
+		}
+	}
 	return cfg, origins, nil
 }
 
@@ -81,7 +87,7 @@ func configCommand() *cobra.Command {
 		Short: "Work with the configuration",
 		Long: `The configuration comes from defaults, then a YAML or JSON file (--config), then
 the environment (limits.body_bytes is MILLRACE_LIMITS_BODY_BYTES), then flags.
-Unknown keys and variables are faults.`,
+Unknown keys are faults.`,
 		Example: "  millrace config print --help-text > millrace.yaml",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
