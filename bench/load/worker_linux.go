@@ -60,6 +60,7 @@ func (w *worker) clock() int64 { return int64(time.Since(w.plan.begin)) }
 // until the end and the last answer.
 func (w *worker) run() {
 	defer w.closeAll()
+	defer preciseTimers()()
 	w.now = w.clock()
 	for i := range w.conns {
 		w.connect(i)
