@@ -134,8 +134,13 @@ type Answer struct {
 
 // Bid puts a bid request to the shard that owns its user, lets the world
 // settle, and returns the answer. Malformed requests get 400.
-func (w *World) Bid(body []byte) Answer {
-	var x serve.Context
+func (w *World) Bid(body []byte) Answer { return w.bid(body, false) }
+
+// Explain is Bid with X-Millrace-Debug: 1.
+func (w *World) Explain(body []byte) Answer { return w.bid(body, true) }
+
+func (w *World) bid(body []byte, debug bool) Answer {
+	x := serve.Context{Debug: debug}
 	if fault := openrtb.Parse(body, &x.Request); !fault.OK() {
 		return Answer{Status: 400, Body: fault.AppendReason(nil)}
 	}
