@@ -19,6 +19,7 @@ import (
 	"millrace/netio/admin"
 	"millrace/netio/ingress"
 	"millrace/shards"
+	"millrace/state/campaign"
 	"millrace/state/outbox"
 	"millrace/state/store"
 	"millrace/state/store/embedded"
@@ -44,7 +45,7 @@ type Node struct {
 	gate    *gateway.Gateway
 	ingress *ingress.Server
 	admin   *admin.Server
-	catalog *catalogKeeper
+	catalog *campaign.Watcher
 
 	stopOnce sync.Once
 	stopErr  error
@@ -74,8 +75,7 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	if err := n.openData(); err != nil {
 		return err
 	}
-	var err error
-	if n.catalog, err = newCatalogKeeper(n); err != nil {
+	if err := n.watchCatalog(); err != nil {
 		return err
 	}
 	keys, err := n.keyring()
@@ -91,7 +91,7 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	if err := n.listen(keys); err != nil {
 		return err
 	}
-	if err := n.catalog.distribute(ctx); err != nil {
+	if err := n.distribute(ctx, n.catalog.Snapshot()); err != nil {
 		return err
 	}
 	if err := n.awaitLeases(ctx); err != nil {
@@ -101,7 +101,9 @@ func (n *Node) start(ctx context.Context, o Options) error {
 		return err
 	}
 	n.gate.SetReady(true)
-	n.catalog.watch()
+	if n.cfg.CatalogPoll > 0 {
+		n.catalog.Start(context.Background())
+	}
 	return nil
 }
 
@@ -273,7 +275,7 @@ func (n *Node) AdminAddr() net.Addr { return n.admin.Addr() }
 
 // Reload reads the catalog again. A faulty file changes nothing, and its faults
 // are the error.
-func (n *Node) Reload() error { return n.catalog.reload() }
+func (n *Node) Reload() error { return n.catalog.Reload() }
 
 // Stop ends the node: no new bids, requests in flight answered, money returned,
 // journal closed. ctx bounds it; whatever it cuts short is recovered from the
@@ -290,7 +292,7 @@ func (n *Node) stop(ctx context.Context) error {
 		n.gate.SetReady(false)
 	}
 	if n.catalog != nil {
-		n.catalog.stop()
+		n.catalog.Stop()
 	}
 	if n.ingress != nil {
 		keep(n.ingress.Shutdown(ctx))

@@ -100,7 +100,7 @@ func (n *Node) Campaigns(ctx context.Context) ([]admin.CampaignStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := n.catalog.snapshot()
+	s := n.catalog.Snapshot()
 	active := new(campaign.Activity).At(s, n.clock.Wall())
 	list := make([]admin.CampaignStatus, len(s.Campaigns))
 	for i := range s.Campaigns {
