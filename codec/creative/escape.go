@@ -14,8 +14,8 @@ type context uint8
 const (
 	plain    context = iota // as it is: notices, whose receiver parses them
 	jsonText                // inside a JSON string
-	html                    // HTML text or a quoted attribute, inside a JSON string
-	xml                     // XML text or a quoted attribute, inside a JSON string
+	inHTML                  // HTML text or a quoted attribute, inside a JSON string
+	inXML                   // XML text or a quoted attribute, inside a JSON string
 	cdata                   // a URL in a CDATA section, inside a JSON string
 	jsonJSON                // a JSON string, inside a JSON string
 	query                   // a component of a URL: percent-encoded
@@ -31,7 +31,7 @@ func buildEscapes() (t [contexts][utf8.RuneSelf]string) {
 	inner := func(x context, c byte) string {
 		control := c < ' ' || c == 0x7f
 		switch x {
-		case html:
+		case inHTML:
 			switch {
 			case c == '&':
 				return "&amp;"
@@ -50,7 +50,7 @@ func buildEscapes() (t [contexts][utf8.RuneSelf]string) {
 			case control:
 				return " "
 			}
-		case xml:
+		case inXML:
 			switch {
 			case c == '&':
 				return "&amp;"

@@ -107,7 +107,7 @@ func (t *Template) compileBanner(s *Spec) error {
 	case b.HTML != "":
 		t.secure = !strings.Contains(strings.ToLower(b.HTML), "http://")
 		var m builder
-		m.markup(html, b.HTML)
+		m.markup(inHTML, b.HTML)
 		if t.banner = m.program(); !t.banner.has(impressionURL) {
 			pixel(&m)
 			t.banner = m.program()
@@ -125,8 +125,8 @@ func (t *Template) compileBanner(s *Spec) error {
 	t.secure, t.mime = isSecure(b.Image), imageMime(b.Image)
 	size := fmt.Sprintf(`" width="%d" height="%d" border="0" alt="`, b.W, b.H)
 	var m builder
-	m.markup(html, `<a href="`).hole(html, clickURL).markup(html, `" target="_blank" rel="noopener"><img src="`)
-	m.value(html, b.Image).markup(html, size).value(html, b.Alt).markup(html, `"></a>`)
+	m.markup(inHTML, `<a href="`).hole(inHTML, clickURL).markup(inHTML, `" target="_blank" rel="noopener"><img src="`)
+	m.value(inHTML, b.Image).markup(inHTML, size).value(inHTML, b.Alt).markup(inHTML, `"></a>`)
 	pixel(&m)
 	t.banner = m.program()
 	return nil
@@ -134,8 +134,8 @@ func (t *Template) compileBanner(s *Spec) error {
 
 // pixel adds the impression pixel.
 func pixel(m *builder) {
-	m.markup(html, `<img src="`).hole(html, impressionURL)
-	m.markup(html, `" width="1" height="1" alt="" style="position:absolute;left:-1px;top:-1px">`)
+	m.markup(inHTML, `<img src="`).hole(inHTML, impressionURL)
+	m.markup(inHTML, `" width="1" height="1" alt="" style="position:absolute;left:-1px;top:-1px">`)
 }
 
 // checkURL finds what keeps a text from being an absolute web address. Macros

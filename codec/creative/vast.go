@@ -108,24 +108,24 @@ func (t *Template) compileVideo(s *Spec) error {
 func compileVAST(s *Spec, version vastVersion) program {
 	var b builder
 	tag := func(name, text string) {
-		b.markup(xml, "<"+name+">").value(xml, text).markup(xml, "</"+name+">")
+		b.markup(inXML, "<"+name+">").value(inXML, text).markup(inXML, "</"+name+">")
 	}
 	impressions := func() {
-		b.markup(xml, "<Impression><![CDATA[").hole(cdata, impressionURL).markup(xml, "]]></Impression>")
+		b.markup(inXML, "<Impression><![CDATA[").hole(cdata, impressionURL).markup(inXML, "]]></Impression>")
 		for _, u := range s.Video.Trackers {
-			b.markup(xml, "<Impression><![CDATA[").value(cdata, u).markup(xml, "]]></Impression>")
+			b.markup(inXML, "<Impression><![CDATA[").value(cdata, u).markup(inXML, "]]></Impression>")
 		}
 	}
 	title := s.Title
 	if title == "" {
 		title = s.ID
 	}
-	b.markup(xml, `<?xml version="1.0" encoding="UTF-8"?><VAST version="`+version.name+`"><Ad id="`).value(xml, s.ID).markup(xml, `"><InLine>`)
+	b.markup(inXML, `<?xml version="1.0" encoding="UTF-8"?><VAST version="`+version.name+`"><Ad id="`).value(inXML, s.ID).markup(inXML, `"><InLine>`)
 	tag("AdSystem", "Millrace")
 	if version.major >= 4 {
 		impressions()
 		if version.name != "4.0" {
-			b.markup(xml, "<AdServingId>").hole(xml, auctionBidID).markup(xml, "-").hole(xml, auctionImpID).markup(xml, "</AdServingId>")
+			b.markup(inXML, "<AdServingId>").hole(inXML, auctionBidID).markup(inXML, "-").hole(inXML, auctionImpID).markup(inXML, "</AdServingId>")
 		}
 		tag("AdTitle", title)
 		if s.Domain != "" {
@@ -138,46 +138,46 @@ func compileVAST(s *Spec, version vastVersion) program {
 		}
 		impressions()
 	}
-	b.markup(xml, `<Creatives><Creative id="`).value(xml, s.ID).markup(xml, `" sequence="1">`)
+	b.markup(inXML, `<Creatives><Creative id="`).value(inXML, s.ID).markup(inXML, `" sequence="1">`)
 	linear(&b, s, version)
 	if version.major >= 4 {
-		b.markup(xml, `<UniversalAdId idRegistry="unknown"`)
+		b.markup(inXML, `<UniversalAdId idRegistry="unknown"`)
 		if version.name == "4.0" {
-			b.markup(xml, ` idValue="unknown"`)
+			b.markup(inXML, ` idValue="unknown"`)
 		}
-		b.markup(xml, `>unknown</UniversalAdId>`)
+		b.markup(inXML, `>unknown</UniversalAdId>`)
 	}
-	b.markup(xml, `</Creative></Creatives></InLine></Ad></VAST>`)
+	b.markup(inXML, `</Creative></Creatives></InLine></Ad></VAST>`)
 	return b.program()
 }
 
 func linear(b *builder, s *Spec, version vastVersion) {
 	v := &s.Video
-	b.markup(xml, "<Linear")
+	b.markup(inXML, "<Linear")
 	if v.SkipAfter > 0 && version.major >= 3 {
-		b.markup(xml, ` skipoffset="`+clock(v.SkipAfter)+`"`)
+		b.markup(inXML, ` skipoffset="`+clock(v.SkipAfter)+`"`)
 	}
-	b.markup(xml, "><Duration>"+clock(v.Seconds)+"</Duration>")
+	b.markup(inXML, "><Duration>"+clock(v.Seconds)+"</Duration>")
 	clicks := func() {
-		b.markup(xml, "<VideoClicks><ClickThrough><![CDATA[").hole(cdata, clickURL).markup(xml, "]]></ClickThrough></VideoClicks>")
+		b.markup(inXML, "<VideoClicks><ClickThrough><![CDATA[").hole(cdata, clickURL).markup(inXML, "]]></ClickThrough></VideoClicks>")
 	}
 	if version.major < 4 {
 		clicks()
 	}
-	b.markup(xml, "<MediaFiles>")
+	b.markup(inXML, "<MediaFiles>")
 	for _, f := range v.Files {
-		b.markup(xml, `<MediaFile delivery="progressive" type="`).value(xml, f.Mime)
-		b.markup(xml, fmt.Sprintf(`" width="%d" height="%d"`, f.W, f.H))
+		b.markup(inXML, `<MediaFile delivery="progressive" type="`).value(inXML, f.Mime)
+		b.markup(inXML, fmt.Sprintf(`" width="%d" height="%d"`, f.W, f.H))
 		if f.Bitrate > 0 {
-			b.markup(xml, fmt.Sprintf(` bitrate="%d"`, f.Bitrate))
+			b.markup(inXML, fmt.Sprintf(` bitrate="%d"`, f.Bitrate))
 		}
-		b.markup(xml, "><![CDATA[").value(cdata, f.URL).markup(xml, "]]></MediaFile>")
+		b.markup(inXML, "><![CDATA[").value(cdata, f.URL).markup(inXML, "]]></MediaFile>")
 	}
-	b.markup(xml, "</MediaFiles>")
+	b.markup(inXML, "</MediaFiles>")
 	if version.major >= 4 {
 		clicks()
 	}
-	b.markup(xml, "</Linear>")
+	b.markup(inXML, "</Linear>")
 }
 
 // clock is seconds as HH:MM:SS.
