@@ -73,9 +73,11 @@ type Config struct {
 	// It is a core's time spent to save a wake; 0 parks at once. Inline
 	// dispatch never spins: its submitters do the work. See SpinAuto.
 	Spin time.Duration
-	// InlineBatches bounds the batches one Submit runs on its caller; what is
-	// left then goes to the shards' own goroutines.
-	InlineBatches int
+	// InlineMessages bounds what one Submit handles on its caller (a message, a
+	// timer and an invocation count one each); what is left then goes to the
+	// shards' own goroutines. Too low a bound wakes those while the submitters
+	// still have the CPUs, too high a one keeps a submitter from its own work.
+	InlineMessages int
 	// TimersMax bounds the pending timers of each shard.
 	TimersMax int
 	// StallNanosMax is how long a callback may take before it is counted as a
@@ -94,14 +96,14 @@ type Config struct {
 func Default() Config {
 	shards := min(runtime.GOMAXPROCS(0), len(UsableCPUs()))
 	return Config{
-		Shards:        max(shards, 1),
-		MailboxSlots:  4096,
-		BatchMax:      64,
-		Spin:          SpinAuto,
-		InlineBatches: 4,
-		TimersMax:     1 << 20,
-		StallNanosMax: time.Millisecond,
-		Dispatch:      DispatchInline,
+		Shards:         max(shards, 1),
+		MailboxSlots:   4096,
+		BatchMax:       64,
+		Spin:           SpinAuto,
+		InlineMessages: 256,
+		TimersMax:      1 << 20,
+		StallNanosMax:  time.Millisecond,
+		Dispatch:       DispatchInline,
 	}
 }
 
@@ -132,7 +134,7 @@ func (c Config) Validate() []error {
 	within("Shards", c.Shards, 1, ShardsMax)
 	within("MailboxSlots", c.MailboxSlots, 2, 1<<24)
 	within("BatchMax", c.BatchMax, 1, 1<<16)
-	within("InlineBatches", c.InlineBatches, 1, 1<<16)
+	within("InlineMessages", c.InlineMessages, 1, 1<<16)
 	within("TimersMax", c.TimersMax, 1, 1<<30)
 	within("KindNames", len(c.KindNames), 0, 256)
 	within("TimerNames", len(c.TimerNames), 0, 256)

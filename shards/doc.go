@@ -27,7 +27,7 @@
 // and pinned to a CPU. With DispatchInline it is the submitter, if the turn is
 // free; if not, whoever has it looks at the mailbox again after giving it back.
 // The owner is then left with timers, invocations, and what exceeds the budget
-// of batches that a submitter may be made to run (InlineBatches).
+// of messages that a submitter may be made to handle (InlineMessages).
 //
 // # Parking and waking
 //

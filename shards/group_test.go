@@ -429,7 +429,7 @@ func TestConfigListsEveryFault(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, field := range []string{"Shards:", "CPUs[1]:", "MailboxSlots:", "BatchMax:", "InlineBatches:", "TimersMax:", "Spin:", "StallNanosMax:", "Dispatch:", "KindNames[3]:"} {
+	for _, field := range []string{"Shards:", "CPUs[1]:", "MailboxSlots:", "BatchMax:", "InlineMessages:", "TimersMax:", "Spin:", "StallNanosMax:", "Dispatch:", "KindNames[3]:"} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("no fault of %s in %v", field, err)
 		}
