@@ -201,10 +201,10 @@ func TestRule5Caps(t *testing.T) {
 		{`{"id":"a","imp":[` + strings.Repeat(`{"id":"1","banner":{}},`, 101), TooMany, "imp: too many"},
 	})
 	var r BidRequest
-	if e := ParseLimits([]byte(nest(5)), &r, Limits{Depth: 5, Imps: 1}); e.Code != TooDeep {
+	if e := ParseLimits([]byte(nest(5)), &r, Limits{Depth: 5, Imps: 1, Items: 8}); e.Code != TooDeep {
 		t.Errorf("depth 5: %v", e)
 	}
-	if e := ParseLimits([]byte(`{"id":"a","imp":[{"id":"1","banner":{}},{"id":"2","banner":{}}]}`), &r, Limits{Depth: 5, Imps: 1}); e.Code != TooMany {
+	if e := ParseLimits([]byte(`{"id":"a","imp":[{"id":"1","banner":{}},{"id":"2","banner":{}}]}`), &r, Limits{Depth: 5, Imps: 1, Items: 8}); e.Code != TooMany {
 		t.Errorf("two imps: %v", e)
 	}
 }
