@@ -51,7 +51,7 @@ func Default() Config {
 func (c *Config) Validate() error {
 	var faults []error
 	if c.Addr == "" {
-		faults = append(faults, errors.New(`Addr: empty; give host:port such as "127.0.0.1:8080"`))
+		faults = append(faults, fmt.Errorf("%s: empty; give host:port such as 127.0.0.1:8080", "Addr"))
 	}
 	if c.Pollers < 0 || c.Pollers > 256 {
 		faults = append(faults, fmt.Errorf("Pollers: %d; give 0 to 256 (0 = netpoll's default)", c.Pollers))

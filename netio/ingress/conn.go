@@ -126,7 +126,7 @@ func (c *conn) resume(t *turn) {
 	}
 	c.mu.Lock()
 	c.resuming = false
-	if c.stalled && c.roomy() {
+	if c.resumable() {
 		c.srv.lane.resume(c)
 	}
 	c.notice()
@@ -248,7 +248,7 @@ func (c *conn) read(t *turn) bool {
 func (c *conn) advanceIn(t *turn) {
 	rest := c.advance(t, c.in)
 	c.in = c.in[:copy(c.in[:cap(c.in)], rest)]
-	if c.ending {
+	if c.ending || len(c.in) == 0 && cap(c.in) > retainMax {
 		c.dropInput()
 	}
 	c.publish()
@@ -364,7 +364,7 @@ func (c *conn) die() {
 		x = next
 	}
 	c.front, c.back = nil, nil
-	c.out, c.off = nil, 0
+	c.dropOutput()
 	c.account()
 	c.notice()
 }

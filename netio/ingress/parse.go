@@ -222,6 +222,14 @@ func (c *conn) roomy() bool {
 	return c.pending < cfg.PipelineMax && len(c.out)-c.off <= cfg.BacklogBytesMax/2
 }
 
+// resumable tells whether stalled input may go on: with some room, so that a
+// long pipeline is not resumed for one request at a time. Whatever keeps it from
+// being so ends in answer or push, which look here. Holds mu.
+func (c *conn) resumable() bool {
+	cfg := &c.srv.cfg
+	return c.stalled && c.pending <= cfg.PipelineMax/2 && len(c.out)-c.off <= cfg.BacklogBytesMax/4
+}
+
 // refuse answers 503 because all exchanges are taken. The connection stays open
 // where the answer is next in order anyway.
 func (c *conn) refuse(t *turn) (more bool) {
@@ -237,6 +245,7 @@ func (c *conn) refuse(t *turn) (more bool) {
 		ContentType: http1.TypeText, Date: s.date(), RetryAfterSeconds: s.cfg.RetryAfterSeconds,
 		KeepAlive: t.req.Minor == 0,
 	}
+	c.needOutput()
 	c.out = http1.AppendHead(c.out, 503, len(reason), &head)
 	if t.req.Method != http1.HEAD {
 		c.out = append(c.out, reason...)
