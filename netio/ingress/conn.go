@@ -32,6 +32,7 @@ type conn struct {
 	ending    bool          // nothing more is served; input is thrown away
 	eof       bool          // the peer has sent its last byte, or an error was read
 	discarded int           // bytes thrown away while ending
+	pipelined bool          // this turn serves more than one request: corked is set
 
 	progress atomic.Uint32 // phase | count of requests<<2: the sweep's view of the reading side
 
@@ -45,6 +46,7 @@ type conn struct {
 	waiting     bool     // registered with the slow lane for EPOLLOUT
 	stalled     bool     // input waits for room
 	resuming    bool     // the slow lane is about to go on with it
+	corked      bool     // a turn is serving several requests and will write at its end
 	noMore      bool     // no further request is admitted
 	finish      bool     // close once out has left
 	lingering   bool     // our side is shut; waiting for the peer's end
@@ -112,6 +114,7 @@ func (c *conn) turn() {
 	t := c.srv.turns.get()
 	c.rmu.Lock()
 	c.read(t)
+	c.uncork()
 	c.rmu.Unlock()
 	t.flusher.Flush()
 	c.srv.turns.put(t)
@@ -124,6 +127,7 @@ func (c *conn) resume(t *turn) {
 		t.now = c.srv.clock.Mono()
 		c.advanceIn(t)
 	}
+	c.uncork()
 	c.mu.Lock()
 	c.resuming = false
 	if c.resumable() {
@@ -133,6 +137,20 @@ func (c *conn) resume(t *turn) {
 	c.mu.Unlock()
 	c.rmu.Unlock()
 	t.flusher.Flush()
+}
+
+// uncork writes what the answers of a pipelined turn came to. Without it, a
+// handler that flushes after each request (a shard's turn run inline does) would
+// need a write for each: 5 µs instead of 1. Holds rmu.
+func (c *conn) uncork() {
+	if !c.pipelined {
+		return
+	}
+	c.pipelined = false
+	c.mu.Lock()
+	c.corked = false
+	c.write()
+	c.mu.Unlock()
 }
 
 // drain reads to the end after the poller let go: the peer has closed (or half
@@ -146,6 +164,7 @@ func (c *conn) drain() {
 			break
 		}
 	}
+	c.uncork()
 	c.eof, c.ending = true, c.ending || !c.hasWaiting()
 	c.rmu.Unlock()
 	s.drainTurn.flusher.Flush()

@@ -171,7 +171,7 @@ func (c *conn) serve(t *turn, buf []byte, head, total, end int) (rest []byte, mo
 			return nil, false
 		}
 	}
-	if !c.enqueue(x) {
+	if !c.enqueue(x, len(rest) > 0) {
 		last := c.ending
 		s.exchanges.put(x)
 		if last {
@@ -188,8 +188,9 @@ func (c *conn) serve(t *turn, buf []byte, head, total, end int) (rest []byte, mo
 }
 
 // enqueue puts x behind the connection's other unanswered exchanges, if there is
-// room; otherwise the connection is stalled until there is.
-func (c *conn) enqueue(x *Exchange) bool {
+// room; otherwise the connection is stalled until there is. followed tells that
+// more input of the same turn comes behind it.
+func (c *conn) enqueue(x *Exchange, followed bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.noMore {
@@ -202,6 +203,9 @@ func (c *conn) enqueue(x *Exchange) bool {
 			c.srv.metrics.stalls.Add(1)
 		}
 		return false
+	}
+	if followed {
+		c.corked, c.pipelined = true, true
 	}
 	c.stalled = false
 	c.wantGo = false // the body came without waiting

@@ -70,9 +70,10 @@ func (c *conn) settle(last bool) {
 	}
 }
 
-// write sends unless the slow lane is waiting for the client already. Holds mu.
+// write sends, unless the slow lane is waiting for the client already or the
+// turn in progress will. Holds mu.
 func (c *conn) write() {
-	if c.dead || c.waiting && len(c.out)-c.off <= c.srv.cfg.BacklogBytesMax {
+	if c.dead || c.corked || c.waiting && len(c.out)-c.off <= c.srv.cfg.BacklogBytesMax {
 		c.account()
 		return
 	}
