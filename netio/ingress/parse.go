@@ -171,7 +171,7 @@ func (c *conn) serve(t *turn, buf []byte, head, total, end int) (rest []byte, mo
 			return nil, false
 		}
 	}
-	if !c.enqueue(x) {
+	if !c.enqueue(x, len(rest) > 0) {
 		last := c.ending
 		s.exchanges.put(x)
 		if last {
@@ -188,8 +188,9 @@ func (c *conn) serve(t *turn, buf []byte, head, total, end int) (rest []byte, mo
 }
 
 // enqueue puts x behind the connection's other unanswered exchanges, if there is
-// room; otherwise the connection is stalled until there is.
-func (c *conn) enqueue(x *Exchange) bool {
+// room; otherwise the connection is stalled until there is. followed tells that
+// more input of the same turn comes behind it.
+func (c *conn) enqueue(x *Exchange, followed bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.noMore {
@@ -202,6 +203,9 @@ func (c *conn) enqueue(x *Exchange) bool {
 			c.srv.metrics.stalls.Add(1)
 		}
 		return false
+	}
+	if followed {
+		c.corked, c.pipelined = true, true
 	}
 	c.stalled = false
 	c.wantGo = false // the body came without waiting
@@ -222,6 +226,14 @@ func (c *conn) roomy() bool {
 	return c.pending < cfg.PipelineMax && len(c.out)-c.off <= cfg.BacklogBytesMax/2
 }
 
+// resumable tells whether stalled input may go on: with some room, so that a
+// long pipeline is not resumed for one request at a time. Whatever keeps it from
+// being so ends in answer or push, which look here. Holds mu.
+func (c *conn) resumable() bool {
+	cfg := &c.srv.cfg
+	return c.stalled && c.pending <= cfg.PipelineMax/2 && len(c.out)-c.off <= cfg.BacklogBytesMax/4
+}
+
 // refuse answers 503 because all exchanges are taken. The connection stays open
 // where the answer is next in order anyway.
 func (c *conn) refuse(t *turn) (more bool) {
@@ -237,6 +249,7 @@ func (c *conn) refuse(t *turn) (more bool) {
 		ContentType: http1.TypeText, Date: s.date(), RetryAfterSeconds: s.cfg.RetryAfterSeconds,
 		KeepAlive: t.req.Minor == 0,
 	}
+	c.needOutput()
 	c.out = http1.AppendHead(c.out, 503, len(reason), &head)
 	if t.req.Method != http1.HEAD {
 		c.out = append(c.out, reason...)

@@ -38,6 +38,9 @@ func (s *Server) sweepOnce(conns []*conn) []*conn {
 	return conns
 }
 
+// releaseAfter is how long a connection keeps its buffers without a request.
+const releaseAfter = time.Second
+
 // check applies the timeouts to one connection.
 func (c *conn) check(now unit.MonoTime) {
 	cfg, m := &c.srv.cfg, &c.srv.metrics
@@ -80,7 +83,7 @@ func (c *conn) checkInput(p phase, quiet time.Duration) {
 	case inBody:
 		limit, kind = cfg.BodyTimeout, timeoutBody
 	}
-	if quiet <= min(limit, cfg.SweepInterval) {
+	if quiet <= min(limit, releaseAfter) {
 		return
 	}
 	if !c.rmu.TryLock() {
@@ -96,7 +99,7 @@ func (c *conn) checkInput(p phase, quiet time.Duration) {
 		c.fail(408, "request: not complete in time")
 	case quiet > limit:
 		c.killIdle(&m.timeouts[timeoutIdle])
-	case p == atIdle:
+	case p == atIdle && quiet > releaseAfter:
 		c.release()
 	}
 }
@@ -128,7 +131,7 @@ func (c *conn) release() {
 	c.dropInput()
 	c.mu.Lock()
 	if len(c.out) == 0 {
-		c.out = nil
+		c.dropOutput()
 	}
 	c.mu.Unlock()
 }
