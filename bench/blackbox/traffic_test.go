@@ -58,13 +58,19 @@ type win struct {
 // acknowledged, kept apart from the server. Only billable events are in it.
 type beaconLog struct {
 	mu    sync.Mutex
-	sent  map[win]event.Token
+	sent  map[win]beacon
 	acked map[win]bool
 	held  []string // impression URLs kept back for the next life of the server
 }
 
+// beacon is a tracking URL and what its token says.
+type beacon struct {
+	event.Token
+	url string
+}
+
 func newBeaconLog() *beaconLog {
-	return &beaconLog{sent: map[win]event.Token{}, acked: map[win]bool{}}
+	return &beaconLog{sent: map[win]beacon{}, acked: map[win]bool{}}
 }
 
 // fire sends one beacon, writing it down before and after.
@@ -76,7 +82,7 @@ func (l *beaconLog) fire(c *Client, signer *event.Signer, url string, kind event
 	w := win{token.Win, kind}
 	if token.Billable {
 		l.mu.Lock()
-		l.sent[w] = token
+		l.sent[w] = beacon{token, url}
 		l.mu.Unlock()
 	}
 	a, err := c.Beacon(url)
@@ -88,13 +94,26 @@ func (l *beaconLog) fire(c *Client, signer *event.Signer, url string, kind event
 	return a, err
 }
 
-// takeHeld empties the list of beacons kept back.
-func (l *beaconLog) takeHeld() []string {
+// again is what clients send to the next life of the server: what was kept
+// back, what was never acknowledged, and some of what was (a retry whose answer
+// got lost, a page reloaded, a fraud).
+func (l *beaconLog) again(acknowledged int) (impressions, clicks []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	held := l.held
-	l.held = nil
-	return held
+	impressions, l.held = l.held, nil
+	for w, b := range l.sent {
+		if l.acked[w] {
+			if acknowledged--; acknowledged < 0 {
+				continue
+			}
+		}
+		if w.kind == event.Click {
+			clicks = append(clicks, b.url)
+		} else {
+			impressions = append(impressions, b.url)
+		}
+	}
+	return impressions, clicks
 }
 
 // totals sums the prices of acknowledged and of sent billable events by campaign.
