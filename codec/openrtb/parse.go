@@ -28,7 +28,7 @@ func Parse(body []byte, r *BidRequest) Error { return ParseLimits(body, r, Defau
 
 // ParseLimits is Parse under the given limits.
 func ParseLimits(body []byte, r *BidRequest, limit Limits) Error {
-	p := parser{b: body, r: r, limit: limit, imp: -1}
+	p := parser{b: body, r: r, key: &r.key, limit: limit, imp: -1}
 	p.limit.Depth = min(limit.Depth, DepthMax)
 	r.reset()
 	if len(body) > math.MaxInt32 {
@@ -161,11 +161,9 @@ func (p *parser) check() {
 	r, end := p.r, len(p.b)
 	switch {
 	case r.ID.IsZero():
-		p.fail(end, Missing)
-		p.err.Field = "id"
+		p.missing(end, "", "id")
 	case len(r.Imp) == 0:
-		p.fail(end, Missing)
-		p.err.Field = "imp"
+		p.missing(end, "", "imp")
 	default:
 		p.checkImpIDs()
 	}
@@ -277,11 +275,9 @@ func (p *parser) impression(i int, m *Imp) int {
 	}
 	switch {
 	case m.ID.IsZero():
-		p.fail(start, Missing)
-		return p.fault("imp[]", []byte("id"))
+		return p.missing(start, "imp[]", "id")
 	case m.Listed == 0:
-		p.fail(start, Missing)
-		return p.fault("imp[]", []byte("banner|video|audio|native"))
+		return p.missing(start, "imp[]", "banner|video|audio|native")
 	}
 	return i
 }

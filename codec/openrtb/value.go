@@ -130,3 +130,20 @@ func (p *parser) lenientStr(i int, dst *Str) int {
 	}
 	return p.skip(i)
 }
+
+// strIf reads a string if the object has such a field at all; a field it does
+// not have may be anything.
+func (p *parser) strIf(has bool, i int, dst *Str) int {
+	if !has {
+		return p.skip(i)
+	}
+	return p.str(i, dst)
+}
+
+// strsIf is strIf for a list.
+func (p *parser) strsIf(has bool, i int, dst *StrSpan) int {
+	if !has {
+		return p.skip(i)
+	}
+	return p.strs(i, dst)
+}

@@ -107,7 +107,7 @@ func Default() Config {
 		LogLevel:    "info",
 		DebugHeader: true,
 		Limits: LimitsConfig{
-			Connections:  20_000,
+			Connections:  16_384,
 			InFlight:     4096,
 			Pipeline:     64,
 			HeadBytes:    16 << 10,

@@ -35,8 +35,8 @@ type Origins map[string]string
 // Load reads the effective configuration: defaults, then the file (if file is
 // not ""), then the environment ("KEY=value" as os.Environ gives it), then the
 // overrides. Every fault of all four is listed at once; the configuration is
-// usable only when there are none. Unknown keys and unknown MILLRACE_ variables
-// are faults and name the nearest known one.
+// usable only when there are none. Unknown keys are faults and name the nearest
+// known one; for unknown variables see UnknownVariables.
 func Load(file string, environ []string, overrides []Override) (Config, Origins, strict.Faults) {
 	c := Default()
 	fields := leaves(reflect.ValueOf(&c).Elem())
@@ -131,19 +131,13 @@ func reason(err error) string {
 
 func loadEnv(environ []string, fields []leaf, origins Origins) (faults strict.Faults) {
 	known := map[string]int{}
-	names := []string{EnvFile}
 	for i, f := range fields {
 		known[f.env()] = i
-		names = append(names, f.env())
 	}
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
-		if !strings.HasPrefix(name, EnvPrefix) || name == EnvFile {
-			continue
-		}
 		i, ok := known[name]
 		if !ok {
-			faults = append(faults, strict.Fault{File: "environment", Field: name, Problem: "unknown variable", Remedy: strict.Remedy(name, names)})
 			continue
 		}
 		if err := fields[i].set(value); err != nil {
@@ -153,6 +147,37 @@ func loadEnv(environ []string, fields []leaf, origins Origins) (faults strict.Fa
 		origins[fields[i].path] = name
 	}
 	return faults
+}
+
+// UnknownVariables lists the MILLRACE_ variables that set nothing, each with
+// the nearest known name. They are told, not refused: an environment is shared,
+// and an orchestrator that names a service "millrace" puts MILLRACE_PORT and
+// MILLRACE_SERVICE_HOST into it.
+func UnknownVariables(environ []string) (unknown strict.Faults) {
+	var c Config
+	names := []string{EnvFile}
+	for _, f := range leaves(reflect.ValueOf(&c).Elem()) {
+		names = append(names, f.env())
+	}
+	for _, kv := range environ {
+		name, _, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(name, EnvPrefix) && !slices.Contains(names, name) {
+			unknown = append(unknown, strict.Fault{File: "environment", Field: name, Problem: "sets nothing", Remedy: remedyFor(name, names)})
+		}
+	}
+	return unknown
+}
+
+// remedyFor compares without the prefix, which all names share.
+func remedyFor(name string, names []string) string {
+	short := make([]string, len(names))
+	for i, n := range names {
+		short[i] = strings.TrimPrefix(n, EnvPrefix)
+	}
+	if near := strict.Nearest(strings.TrimPrefix(name, EnvPrefix), short); near != "" {
+		return "did you mean " + EnvPrefix + near + "?"
+	}
+	return ""
 }
 
 // place adds to a fault of Validate where its value was written.

@@ -105,7 +105,7 @@ tokens:
     - {id: 1, secret: hunter2hunter2}
     - {id: 1, secret: `+goodSecret+`}
 `)
-	_, _, faults := Load(file, []string{"MILLRACE_SHARD=2", "MILLRACE_POLLERS=x"}, []Override{{"dispatch", "hopp", "--dispatch"}, {"no_such", "1", "--set"}})
+	_, _, faults := Load(file, []string{"MILLRACE_POLLERS=x"}, []Override{{"dispatch", "hopp", "--dispatch"}, {"no_such", "1", "--set"}})
 	text := faults.Error()
 	for _, want := range []string{
 		`millrace.yaml:1:1: listn: unknown key; did you mean "listen"?`,
@@ -115,7 +115,6 @@ tokens:
 		"millrace.yaml:6:13: limits.pipeline: 5000 is out of range",
 		"tokens.keys[0].secret: 14 characters are too few",
 		"tokens.keys[1].id: key 1 is listed twice",
-		`environment: MILLRACE_SHARD: unknown variable; did you mean "MILLRACE_SHARDS"?`,
 		"environment: MILLRACE_POLLERS: \"x\" is not a whole number",
 		`--dispatch: dispatch: "hopp" is not a dispatch mode; did you mean "hop"?`,
 		"--set: no_such: unknown field",
@@ -262,4 +261,15 @@ func FuzzLoadFile(f *testing.F) {
 		_ = faults.Error()
 		_ = c.View()
 	})
+}
+
+func TestUnknownVariablesAreTold(t *testing.T) {
+	env := []string{"MILLRACE_SHARD=2", "MILLRACE_SHARDS=2", "MILLRACE_CONFIG=", "MILLRACE_SERVICE_HOST=10.0.0.1", "HOME=/"}
+	unknown := UnknownVariables(env)
+	if len(unknown) != 2 || unknown[0].Remedy != "did you mean MILLRACE_SHARDS?" || unknown[1].Field != "MILLRACE_SERVICE_HOST" {
+		t.Fatal(unknown)
+	}
+	if _, _, faults := Load("", env, nil); faults != nil {
+		t.Fatal(faults)
+	}
 }

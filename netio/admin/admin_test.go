@@ -210,7 +210,7 @@ func TestNotReadyAndRefusedReload(t *testing.T) {
 
 func TestAbsentSources(t *testing.T) {
 	s := start(t, Sources{})
-	for _, path := range []string{"/metrics", "/config", "/campaigns", "/campaigns/x", "/shards", "/log/level"} {
+	for _, path := range []string{"/config", "/campaigns", "/campaigns/x", "/shards", "/log/level"} {
 		if status, _, _ := do(t, s, "GET", path, ""); status != 501 {
 			t.Errorf("%s: %d, want 501", path, status)
 		}
@@ -280,5 +280,40 @@ func TestShutdownDrainsThenCuts(t *testing.T) {
 	}
 	if err := s.Shutdown(ctx); err != nil {
 		t.Errorf("second Shutdown: %v", err)
+	}
+}
+
+func TestRuntimeMetricsAreWellFormed(t *testing.T) {
+	s := start(t, Sources{})
+	_, _, body := do(t, s, "GET", "/metrics", "")
+	described := map[string]bool{}
+	for line := range strings.Lines(body) {
+		line = strings.TrimSpace(line)
+		if rest, ok := strings.CutPrefix(line, "# HELP "); ok {
+			name, _, _ := strings.Cut(rest, " ")
+			if described[name] {
+				t.Errorf("%s is described twice", name)
+			}
+			described[name] = true
+			continue
+		}
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, _, _ := strings.Cut(line, " ")
+		name, _, _ = strings.Cut(name, "{")
+		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+			if base := strings.TrimSuffix(name, suffix); described[base] {
+				name = base
+			}
+		}
+		if !described[name] {
+			t.Errorf("no HELP before %q", line)
+		}
+	}
+	for _, name := range []string{"go_gc_cycles_total", "go_memstats_mallocs_total", "go_gc_pauses_seconds", "process_cpu_seconds_total"} {
+		if !described[name] {
+			t.Errorf("%s is missing", name)
+		}
 	}
 }

@@ -67,7 +67,8 @@ var ErrNotFound = errors.New("not found")
 type Sources struct {
 	// Version is shown at /.
 	Version string
-	// Metrics writes Prometheus text 0.0.4.
+	// Metrics writes Prometheus text 0.0.4. The server appends Go's and the
+	// process's own (go_*, process_*) itself.
 	Metrics func(w io.Writer) error
 	// Config returns the effective configuration, secrets masked by its types.
 	Config func() any

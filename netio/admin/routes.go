@@ -69,13 +69,15 @@ func (s *Server) ready(_ context.Context, c *app.RequestContext) {
 }
 
 func (s *Server) metrics(_ context.Context, c *app.RequestContext) {
-	if s.src.Metrics == nil {
-		absent(c, "metrics")
-		return
-	}
 	var b bytes.Buffer
-	if err := s.src.Metrics(&b); err != nil {
-		fail(c, 500, "cannot collect metrics: "+err.Error(), "")
+	if s.src.Metrics != nil {
+		if err := s.src.Metrics(&b); err != nil {
+			fail(c, 500, "cannot collect metrics: "+err.Error(), "")
+			return
+		}
+	}
+	if err := WriteRuntimeMetrics(&b); err != nil {
+		fail(c, 500, "cannot collect the runtime's metrics: "+err.Error(), "")
 		return
 	}
 	c.SetStatusCode(200)

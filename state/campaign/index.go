@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"slices"
+	"unsafe"
 
 	"millrace/codec/openrtb"
 )
@@ -257,6 +258,20 @@ func (q *Query) addSlots() {
 
 // slotOf is the slot of a media type other than a banner.
 func slotOf(m openrtb.MediaType) uint32 { return slotVideo + uint32(m-openrtb.VideoMedia) }
+
+// IndexBytes is the memory of the targeting index, without its dictionaries.
+func (s *Snapshot) IndexBytes() int {
+	n := 0
+	for i := range s.index.dimensions {
+		d := &s.index.dimensions[i]
+		n += 8*len(d.fallback) + int(unsafe.Sizeof(posting{}))*len(d.postings)
+		for j := range d.postings {
+			p := &d.postings[j]
+			n += 4*(len(p.include)+len(p.exclude)) + 8*(len(p.includeBits)+len(p.excludeBits))
+		}
+	}
+	return n
+}
 
 func (b *Bitmap) resizeDirty(n int) {
 	w := wordsFor(n)

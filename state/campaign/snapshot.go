@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"millrace/codec/creative"
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 )
@@ -148,8 +147,6 @@ type Creative struct {
 	// CTR is the prior probability of a click after an impression, CVR of a
 	// conversion after a click.
 	CTR, CVR float32
-	// Spec is what Template was compiled from.
-	Spec creative.Spec
 	// What blocks it: ids into the snapshot's blocking dictionaries.
 	firstBlock, endBlock uint32
 }
