@@ -20,9 +20,8 @@ type Submit func(to unit.ShardID, m *serve.Message) bool
 
 // Config of a Gateway. Immutable.
 type Config struct {
-	Node   unit.NodeID
-	Epoch  unit.Epoch
-	Shards int
+	Node  unit.NodeID
+	Epoch unit.Epoch
 	// Limits of a bid request.
 	Limits openrtb.Limits
 	// Debug lets X-Millrace-Debug ask for an explanation.
@@ -36,17 +35,27 @@ type Gateway struct {
 	cfg    Config
 	keys   *event.Keyring
 	clock  shards.Clock
-	submit Submit
+	engine atomic.Pointer[engine] // nil until Attach
 	ready  atomic.Bool
 	m      metrics
 }
 
-// New is a gateway that is not ready yet.
-func New(cfg Config, keys *event.Keyring, clock shards.Clock, registry *shards.Registry, submit Submit) *Gateway {
-	return &Gateway{cfg: cfg, keys: keys, clock: clock, submit: submit, m: newMetrics(registry)}
+// engine is the shards behind the gateway.
+type engine struct {
+	submit Submit
+	shards int
 }
 
-// SetReady opens or closes the gate: closed, bid requests get 503 and /readyz
+// New is a gateway that is not ready, and knows no shards yet: the listener can
+// start before them, so that they know its address.
+func New(cfg Config, keys *event.Keyring, clock shards.Clock, registry *shards.Registry) *Gateway {
+	return &Gateway{cfg: cfg, keys: keys, clock: clock, m: newMetrics(registry)}
+}
+
+// Attach gives the gateway its shards. Until then events get 503.
+func (g *Gateway) Attach(submit Submit, shards int) { g.engine.Store(&engine{submit, shards}) }
+
+// SetReady opens or closes the gate, after Attach: closed, bid requests get 503 and /readyz
 // says so. Events are taken as long as the listener lives.
 func (g *Gateway) SetReady(ready bool) { g.ready.Store(ready) }
 
@@ -151,7 +160,7 @@ func (g *Gateway) bid(x *ingress.Exchange, f *ingress.Flusher, c *carrier) {
 	c.context.Debug = g.cfg.Debug && bytes.Equal(x.Req.Debug, debugYes)
 	c.context.Carrier = x
 	m := serve.Message{Type: serve.BidRequest, Context: &c.context}
-	if !g.submit(unit.Owner(uint64(id), g.cfg.Shards), &m) {
+	if e := g.engine.Load(); !e.submit(unit.Owner(uint64(id), e.shards), &m) {
 		g.unavailable(x, f, "mailbox full\n", g.m.mailboxFull)
 	}
 }
@@ -165,6 +174,11 @@ func (g *Gateway) event(x *ingress.Exchange, f *ingress.Flusher, c *carrier) {
 	if !g.allow(x, f, http1.GET) {
 		return
 	}
+	e := g.engine.Load()
+	if e == nil {
+		g.unavailable(x, f, "not ready\n", g.m.notReady)
+		return
+	}
 	t := &c.context.Token
 	var status event.Status
 	c.context.TokenBuffer, status = c.signer.Parse(tokenOf(x.Req.Query), g.clock.Wall(), kind, t, c.context.TokenBuffer)
@@ -174,7 +188,7 @@ func (g *Gateway) event(x *ingress.Exchange, f *ingress.Flusher, c *carrier) {
 	}
 	c.context.Carrier = x
 	m := serve.Message{Type: serve.Event, Context: &c.context}
-	if !g.submit(budget.Route(t, g.cfg.Node, g.cfg.Epoch, g.cfg.Shards), &m) {
+	if !e.submit(budget.Route(t, g.cfg.Node, g.cfg.Epoch, e.shards), &m) {
 		g.unavailable(x, f, "mailbox full\n", g.m.mailboxFull)
 	}
 }

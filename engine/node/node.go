@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,10 +86,10 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	if err := n.openMoney(); err != nil {
 		return err
 	}
-	if err := n.startShards(ctx, keys); err != nil {
+	if err := n.listen(keys); err != nil {
 		return err
 	}
-	if err := n.listen(keys); err != nil {
+	if err := n.startShards(ctx, keys); err != nil {
 		return err
 	}
 	if err := n.distribute(ctx, n.catalog.Snapshot()); err != nil {
@@ -184,12 +185,26 @@ func (n *Node) shardConfig() (shards.Config, error) {
 func (n *Node) coreConfig() serve.Config {
 	c := serve.Default()
 	c.Node, c.Epoch = unit.NodeID(n.cfg.NodeID), n.journal.Epoch()
-	c.PublicURL = n.cfg.publicURL()
+	c.PublicURL = n.publicURL()
 	c.TokenTTL = n.cfg.Tokens.TTL
 	c.Budget.ReservationTTL, c.Budget.TokenTTL = n.cfg.Budget.ReservationTTL, n.cfg.Tokens.TTL
 	c.Caps.Entries = n.cfg.Shard.FrequencySlots
 	c.EventsPendingMax = n.cfg.Limits.InFlight
 	return c
+}
+
+// publicURL is where browsers reach this node: as configured, else where it
+// listens.
+func (n *Node) publicURL() string {
+	if n.cfg.PublicURL != "" {
+		return strings.TrimRight(n.cfg.PublicURL, "/")
+	}
+	addr := n.ingress.Addr().String()
+	if host, port, err := net.SplitHostPort(addr); err == nil && net.ParseIP(host).IsUnspecified() {
+		addr = net.JoinHostPort("127.0.0.1", port)
+		n.log.Warn("tracking URLs lead to this machine only; set public_url to where browsers reach it", "public_url", "http://"+addr)
+	}
+	return "http://" + addr
 }
 
 func (n *Node) startShards(ctx context.Context, keys *event.Keyring) error {
@@ -216,6 +231,7 @@ func (n *Node) startShards(ctx context.Context, keys *event.Keyring) error {
 	for _, p := range n.group.Pinned() {
 		n.log.Info("shard started", "pinning", p.String())
 	}
+	n.gate.Attach(n.group.Submit, n.group.Len())
 	return nil
 }
 
@@ -223,9 +239,9 @@ func (n *Node) listen(keys *event.Keyring) error {
 	limits := openrtb.DefaultLimits()
 	limits.Depth, limits.Imps = n.cfg.Limits.Depth, n.cfg.Limits.Imps
 	n.gate = gateway.New(gateway.Config{
-		Node: unit.NodeID(n.cfg.NodeID), Epoch: n.journal.Epoch(), Shards: n.group.Len(),
+		Node: unit.NodeID(n.cfg.NodeID), Epoch: n.journal.Epoch(),
 		Limits: limits, Debug: n.cfg.DebugHeader, RetryAfterSeconds: 1,
-	}, keys, n.clock, n.registry, n.group.Submit)
+	}, keys, n.clock, n.registry)
 	c := ingress.Default()
 	c.Addr = n.cfg.Listen
 	c.Pollers = n.cfg.Pollers

@@ -4,7 +4,6 @@ import (
 	"millrace/codec/event"
 	"millrace/codec/unit"
 	"millrace/engine/budget"
-	"millrace/engine/selection"
 )
 
 // event decides about a verified token and answers once that is durable.

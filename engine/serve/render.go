@@ -27,15 +27,19 @@ type renderer struct {
 func (c *Core) renderBid(x *Context, w *winner) bool {
 	d, imp := &c.decision, &x.Request.Imp[w.imp]
 	cr := &c.sel.Catalog().Snapshot.Creatives[w.bid.Creative]
+	var native *openrtb.NativeRequest
+	if cr.Media == openrtb.NativeMedia && d.render.native.Parse(imp.Native.Request) {
+		native = &d.render.native
+	}
+	if !cr.Template.Fits(&x.Request, imp, native) {
+		return false
+	}
 	w.id.from = len(d.texts)
 	d.texts = appendWinID(d.texts, &w.win.ID)
 	w.id.to = len(d.texts)
-	if !c.signURLs(x, w, imp, cr) {
-		return false
-	}
+	w.w, w.h = size(imp, cr)
 	v := &d.render.vars
 	*v = creative.Vars{
-		ImpressionURL: d.render.impression, ClickURL: d.render.click,
 		Macros: creative.Macros{
 			AuctionID: x.Request.ID, BidID: d.text(w.id), ImpID: imp.ID, AdID: cr.Name,
 			SeatID: c.sel.Catalog().Snapshot.Advertiser(campaign.LineIndex(w.bid.Line)).Name,
@@ -43,22 +47,17 @@ func (c *Core) renderBid(x *Context, w *winner) bool {
 			// reaches us only in notices, which this answer does not ask for.
 			Price: w.bid.Price.CPM(), HasPrice: true, Currency: w.currency,
 		},
+		Native: native, CacheBuster: w.win.ID.Seq,
 	}
-	w.w, w.h = size(imp, cr)
-	v.W, v.H = w.w, w.h
-	switch cr.Media {
-	case openrtb.VideoMedia:
+	if cr.Media == openrtb.VideoMedia {
 		v.Protocols = x.Request.Ints(imp.Video.Protocols)
-	case openrtb.NativeMedia:
-		if !d.render.native.Parse(imp.Native.Request).OK() {
-			return false
-		}
-		v.Native = &d.render.native
+	}
+	if !c.signURLs(x, w, imp, cr) {
+		return false
 	}
 	from := len(d.texts)
 	texts, ok := cr.Template.AppendAdm(d.texts, v)
 	if !ok {
-		d.texts = d.texts[:from]
 		return false
 	}
 	d.texts = texts
@@ -101,17 +100,19 @@ func (c *Core) signURLs(x *Context, w *winner, imp *openrtb.Imp, cr *campaign.Cr
 		CampaignAccount: accountID(snap, l.Account), LineAccount: accountID(snap, l.LineAccount),
 		Reserved: w.bid.Price, Currency: l.Currency, Day: w.win.Day, Issued: w.win.Issued,
 	}
-	r.impression = c.trackingURL(r.impression, l, event.Impression, c.impressionTTL(imp), nil)
-	if cr.LandingTemplate.NeedsConversion() {
-		r.conversion = c.trackingURL(r.conversion, l, event.Conversion, c.cfg.TokenTTL, nil)
-	} else {
-		r.conversion = r.conversion[:0]
+	r.vars.ImpressionURL = c.trackingURL(r.impression, l, event.Impression, c.impressionTTL(imp), nil)
+	r.impression = r.vars.ImpressionURL
+	if cr.LandingPage.WantsConversion() {
+		c.prepareToken(l, event.Conversion, c.cfg.TokenTTL, nil)
+		r.conversion = c.signer.Append(r.conversion[:0], &r.token)
+		r.vars.Conversion = r.conversion
 	}
-	r.landing = cr.LandingTemplate.Append(r.landing[:0], r.conversion)
+	r.landing = cr.LandingPage.Append(r.landing[:0], &r.vars)
 	if len(r.landing) > event.LandingMax {
 		return false
 	}
-	r.click = c.trackingURL(r.click, l, event.Click, c.cfg.TokenTTL, r.landing)
+	r.vars.ClickURL = c.trackingURL(r.click, l, event.Click, c.cfg.TokenTTL, r.landing)
+	r.click = r.vars.ClickURL
 	return true
 }
 
@@ -123,7 +124,8 @@ func (c *Core) impressionTTL(imp *openrtb.Imp) time.Duration {
 	return c.cfg.TokenTTL
 }
 
-func (c *Core) trackingURL(dst []byte, l *campaign.LineItem, k event.Kind, ttl time.Duration, landing []byte) []byte {
+// prepareToken makes the win's token one for a kind of event.
+func (c *Core) prepareToken(l *campaign.LineItem, k event.Kind, ttl time.Duration, landing []byte) {
 	t := &c.decision.render.token
 	t.Kind, t.Landing, t.Expires = k, landing, t.Issued.Add(ttl)
 	t.Billable = l.Billable() && k == pays(l.Pricing)
@@ -131,8 +133,12 @@ func (c *Core) trackingURL(dst []byte, l *campaign.LineItem, k event.Kind, ttl t
 	if t.Billable {
 		t.Price = l.Price
 	}
+}
+
+func (c *Core) trackingURL(dst []byte, l *campaign.LineItem, k event.Kind, ttl time.Duration, landing []byte) []byte {
+	c.prepareToken(l, k, ttl, landing)
 	dst = append(append(append(dst[:0], c.decision.base...), k.Path()...), "?t="...)
-	return c.signer.Append(dst, t)
+	return c.signer.Append(dst, &c.decision.render.token)
 }
 
 // pays is the event that a pricing pays for.

@@ -357,7 +357,29 @@ func (c *compiler) native(p place, spec *NativeSpec, out *creative.Native, asset
 }
 
 // template compiles the markup.
-func (c *compiler) template(p place, spec *creative.Spec, cr *Creative) {}
+func (c *compiler) template(p place, spec *creative.Spec, cr *Creative) {
+	if c.faulty(p) {
+		return // the reason is known already, and in the catalog's own words
+	}
+	var err error
+	if cr.Template, err = creative.Compile(*spec); err != nil {
+		c.fault(p, "", err.Error(), "correct the creative's content")
+	}
+	if cr.LandingPage, err = creative.CompileLanding(cr.Name, cr.Landing); err != nil {
+		c.fault(p, "landing", err.Error(), "write an absolute http or https URL")
+	}
+}
+
+// faulty reports whether a fault of the creative was found already.
+func (c *compiler) faulty(p place) bool {
+	path := p.path("")
+	for i := len(c.faults) - 1; i >= 0; i-- {
+		if strings.HasPrefix(c.faults[i].Field, path) {
+			return true
+		}
+	}
+	return false
+}
 
 // blockRules notes everything that a blocklist may name the creative by.
 func (c *compiler) blockRules(cr *Creative) {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"millrace/codec/creative"
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 )
@@ -144,6 +145,9 @@ type Creative struct {
 	Language string
 	// Landing is the landing page's URL template.
 	Landing string
+	// Template makes its markup, LandingPage the address a click goes to.
+	Template    *creative.Template
+	LandingPage *creative.Landing
 	// CTR is the prior probability of a click after an impression, CVR of a
 	// conversion after a click.
 	CTR, CVR float32
