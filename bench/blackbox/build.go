@@ -3,10 +3,12 @@ package blackbox
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -43,7 +45,11 @@ func Binary(t testing.TB) string {
 	if path := os.Getenv("MILLRACE_BINARY"); path != "" {
 		return path
 	}
-	built.once.Do(func() { built.path, built.err = build() })
+	built.once.Do(func() {
+		if built.path, built.err = build(); built.err == nil {
+			built.err = touchSources()
+		}
+	})
 	if built.err != nil {
 		t.Fatal(built.err)
 	}
@@ -69,6 +75,27 @@ func build() (string, error) {
 		return "", fmt.Errorf("go build ./tools/millrace: %w\n%s", err, out)
 	}
 	return path, nil
+}
+
+// touchSources looks at every file the binary may be made of. go test caches a
+// result until a file that the test looked at changes; without this it would
+// not know that the server did.
+func touchSources() error {
+	root, err := Root()
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != root && strings.HasPrefix(d.Name(), "."):
+			return fs.SkipDir
+		case !d.IsDir():
+			_, err = os.Stat(path)
+		}
+		return err
+	})
 }
 
 // RemoveBinary deletes what Binary built. For TestMain.

@@ -76,9 +76,11 @@ func crashLoop(t *testing.T, c crashCase, crashes int) {
 	}
 	s := Start(t, Options{Data: run.data, Config: Settings(NewCatalogFile(t, lines...), fmt.Sprintf("budget: {reservation_ttl: %v}", c.ttl))})
 	r := rand.New(rand.NewPCG(20_26, uint64(crashes)))
-	tr := &traffic{log: run.log, countries: countries, workers: 4, pause: time.Millisecond, hold: 10}
+	tr := &traffic{log: run.log, workers: 4, pause: time.Millisecond, hold: 10}
 	for i := range crashes {
 		tr.failed = tolerateDeath(t, s)
+		// One country more each life: its budgets are fresh when the others' are gone.
+		tr.countries = countries[:min(i+2, len(countries))]
 		stop := tr.run(s, uint64(i))
 		time.Sleep(time.Duration(300+r.IntN(500)) * time.Millisecond)
 		s.Kill()
@@ -87,7 +89,7 @@ func crashLoop(t *testing.T, c crashCase, crashes int) {
 		// Another number of shards each time: money does not depend on it.
 		s = s.Restart("--shards", fmt.Sprint(1+i%3))
 		run.checkSpend(t, s, fmt.Sprintf("after restart %d", i+1))
-		run.fireHeld(t, s)
+		run.fireAgain(t, s)
 		if t.Failed() {
 			t.FailNow()
 		}
@@ -141,15 +143,20 @@ func tolerateDeath(t *testing.T, s *Server) func(string, Answer, error) bool {
 	}
 }
 
-// fireHeld sends the impressions of the dead epoch's wins to the new one.
-func (run *crashRun) fireHeld(t *testing.T, s *Server) {
+// fireAgain sends beacons of the dead epochs to the new one.
+func (run *crashRun) fireAgain(t *testing.T, s *Server) {
 	t.Helper()
 	c, signer := s.NewClient(), NewSigner()
-	for _, u := range run.log.takeHeld() {
-		if a, err := run.log.fire(c, signer, u, event.Impression); err != nil || !a.Acknowledged() {
-			t.Errorf("a beacon from before the crash: status %d, %v", a.Status, err)
+	impressions, clicks := run.log.again(200)
+	fire := func(urls []string, kind event.Kind) {
+		for _, u := range urls {
+			if a, err := run.log.fire(c, signer, u, kind); err != nil || !a.Acknowledged() {
+				t.Errorf("%s from before the crash: status %d %s, %v", kind, a.Status, head(a.Body), err)
+			}
 		}
 	}
+	fire(impressions, event.Impression)
+	fire(clicks, event.Click)
 }
 
 // checkSpend compares the server's account with the clients'.

@@ -58,13 +58,19 @@ type win struct {
 // acknowledged, kept apart from the server. Only billable events are in it.
 type beaconLog struct {
 	mu    sync.Mutex
-	sent  map[win]event.Token
+	sent  map[win]beacon
 	acked map[win]bool
 	held  []string // impression URLs kept back for the next life of the server
 }
 
+// beacon is a tracking URL and what its token says.
+type beacon struct {
+	event.Token
+	url string
+}
+
 func newBeaconLog() *beaconLog {
-	return &beaconLog{sent: map[win]event.Token{}, acked: map[win]bool{}}
+	return &beaconLog{sent: map[win]beacon{}, acked: map[win]bool{}}
 }
 
 // fire sends one beacon, writing it down before and after.
@@ -73,14 +79,19 @@ func (l *beaconLog) fire(c *Client, signer *event.Signer, url string, kind event
 	if err != nil {
 		return Answer{}, fmt.Errorf("unreadable: %w", err)
 	}
-	w := win{token.Win, kind}
-	if token.Billable {
+	return l.send(c, beacon{token, url})
+}
+
+// send is fire with the token read. Safe for several goroutines.
+func (l *beaconLog) send(c *Client, b beacon) (Answer, error) {
+	w := win{b.Win, b.Kind}
+	if b.Billable {
 		l.mu.Lock()
-		l.sent[w] = token
+		l.sent[w] = b
 		l.mu.Unlock()
 	}
-	a, err := c.Beacon(url)
-	if err == nil && a.Acknowledged() && token.Billable {
+	a, err := c.Beacon(b.url)
+	if err == nil && a.Acknowledged() && b.Billable {
 		l.mu.Lock()
 		l.acked[w] = true
 		l.mu.Unlock()
@@ -88,13 +99,53 @@ func (l *beaconLog) fire(c *Client, signer *event.Signer, url string, kind event
 	return a, err
 }
 
-// takeHeld empties the list of beacons kept back.
-func (l *beaconLog) takeHeld() []string {
+// fireTogether sends one beacon several times at once: whichever copy is
+// acknowledged, the event must be safe by then.
+func (l *beaconLog) fireTogether(c *Client, signer *event.Signer, url string, kind event.Kind, copies int) (Answer, error) {
+	token, err := ReadToken(signer, url, kind)
+	if err != nil {
+		return Answer{}, fmt.Errorf("unreadable: %w", err)
+	}
+	type result struct {
+		a   Answer
+		err error
+	}
+	results := make(chan result, copies)
+	for range copies {
+		go func() {
+			a, err := l.send(c, beacon{token, url})
+			results <- result{a, err}
+		}()
+	}
+	var last result
+	for range copies {
+		if r := <-results; last.err == nil && (last.a.Status == 0 || last.a.Acknowledged()) {
+			last = r // the first that failed, else any
+		}
+	}
+	return last.a, last.err
+}
+
+// again is what clients send to the next life of the server: what was kept
+// back, what was never acknowledged, and some of what was (a retry whose answer
+// got lost, a page reloaded, a fraud).
+func (l *beaconLog) again(acknowledged int) (impressions, clicks []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	held := l.held
-	l.held = nil
-	return held
+	impressions, l.held = l.held, nil
+	for w, b := range l.sent {
+		if l.acked[w] {
+			if acknowledged--; acknowledged < 0 {
+				continue
+			}
+		}
+		if w.kind == event.Click {
+			clicks = append(clicks, b.url)
+		} else {
+			impressions = append(impressions, b.url)
+		}
+	}
+	return impressions, clicks
 }
 
 // totals sums the prices of acknowledged and of sent billable events by campaign.
@@ -185,25 +236,23 @@ func (tr *traffic) round(c *Client, signer *event.Signer, r *rand.Rand, id strin
 }
 
 // browse is what a browser does with the markup: mostly shows it, at times
-// twice, at times never; a third of those who saw it click.
+// twice or thrice at once, at times never; a third of those who saw it click.
 func (tr *traffic) browse(c *Client, signer *event.Signer, r *rand.Rand, tracking Tracking) bool {
-	fire := func(urls []string, kind event.Kind) bool {
+	fire := func(urls []string, kind event.Kind, copies int) bool {
 		for _, u := range urls {
-			tr.beacons.Add(1)
-			if a, err := tr.log.fire(c, signer, u, kind); err != nil || !a.Acknowledged() {
+			tr.beacons.Add(int64(copies))
+			if a, err := tr.log.fireTogether(c, signer, u, kind, copies); err != nil || !a.Acknowledged() {
 				return tr.failed(kind.String(), a, err)
 			}
 		}
 		return true
 	}
-	times := [...]int{0, 1, 1, 1, 1, 1, 1, 2, 2, 3}[r.IntN(10)]
-	for range times {
-		if !fire(tracking.Impressions, event.Impression) {
-			return false
-		}
+	copies := [...]int{0, 1, 1, 1, 1, 1, 1, 2, 2, 3}[r.IntN(10)]
+	if copies == 0 {
+		return true
 	}
-	if times > 0 && r.IntN(3) == 0 {
-		return fire(tracking.Clicks, event.Click)
+	if !fire(tracking.Impressions, event.Impression, copies) {
+		return false
 	}
-	return true
+	return r.IntN(3) > 0 || fire(tracking.Clicks, event.Click, 1+r.IntN(2))
 }
