@@ -7,12 +7,12 @@ import "millrace/codec/unit"
 // Reset by the next Parse, so that a pooled view allocates nothing once warm.
 // The zero value is ready for use.
 type BidRequest struct {
-	ID     Str
-	TMax   int32 // milliseconds; 0 = absent
-	At     AuctionType
-	Test   bool
-	AllImp bool
-	CatTax CategoryTaxonomy // of bcat; 0 = absent, which means IAB 1.0
+	ID      Str
+	TMax    int32 // milliseconds; 0 = absent
+	At      AuctionType
+	Test    bool
+	AllImps bool
+	CatTax  CategoryTaxonomy // of bcat; 0 = absent, which means IAB 1.0
 
 	Cur   StrSpan
 	BCat  StrSpan
@@ -39,6 +39,7 @@ type BidRequest struct {
 	data     []Data
 	segments []Segment
 	scratch  []byte
+	key      [keyMax]byte // a key that had escapes, decoded
 }
 
 // Spans of the view's slabs; the zero span is empty.
@@ -115,6 +116,8 @@ type Imp struct {
 	Native Native
 	Deals  DealSpan
 	Ext    Raw
+
+	idHash uint64
 }
 
 // Banner is an offer to show a banner.
