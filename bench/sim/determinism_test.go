@@ -116,6 +116,5 @@ advertisers:
         line_items:
           - id: house-line
             kind: house
-            price: 0.01
             creatives: [{id: house-300, size: 300x250, html: "<b>house</b>", landing: "https://h.example.com/"}]
 `

@@ -45,7 +45,7 @@ func (c *Core) renderBid(x *Context, w *winner) bool {
 			SeatID: c.sel.Catalog().Snapshot.Advertiser(campaign.LineIndex(w.bid.Line)).Name,
 			// First price: what is bid is what is paid. The exchange's own macro
 			// reaches us only in notices, which this answer does not ask for.
-			Price: w.bid.Price.CPM(), HasPrice: true, Currency: w.currency,
+			Price: w.place.Price, HasPrice: true, Currency: w.currency,
 		},
 		Native: native, CacheBuster: w.win.ID.Seq,
 	}
