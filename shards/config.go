@@ -57,12 +57,14 @@ const ShardsMax = 256
 type Config struct {
 	// Shards is the number of shards.
 	Shards int
-	// CPUs are the logical CPUs the shards are pinned to, in order, starting
-	// over when there are fewer CPUs than shards. Empty means the CPUs this
-	// process may use.
+	// CPUs are the logical CPUs the shards' goroutines are pinned to, in order,
+	// starting over when there are fewer CPUs than shards. Empty means, with hop
+	// dispatch, the CPUs this process may use; with inline dispatch, no pinning:
+	// the submitters do the work there, and a pinned goroutine that is woken for
+	// what they leave takes its CPU from one of them, whichever is idle.
 	CPUs []int
-	// Unpinned leaves the shards' goroutines to the Go scheduler: neither
-	// locked to a thread nor pinned to a CPU.
+	// Unpinned leaves the shards' goroutines to the Go scheduler whatever the
+	// dispatch: neither locked to a thread nor pinned to a CPU.
 	Unpinned bool
 	// MailboxSlots is the capacity of each mailbox; it is rounded up to a
 	// power of two.
@@ -100,7 +102,7 @@ func Default() Config {
 		MailboxSlots:   4096,
 		BatchMax:       64,
 		Spin:           SpinAuto,
-		InlineMessages: 256,
+		InlineMessages: 32,
 		TimersMax:      1 << 20,
 		StallNanosMax:  time.Millisecond,
 		Dispatch:       DispatchInline,

@@ -244,6 +244,7 @@ func TestGroupLeavesNoGoroutine(t *testing.T) {
 	for i := range 20 {
 		cfg := testConfig(2, bothDispatches[i%2])
 		cfg.Unpinned = i%4 < 2
+		cfg.CPUs = UsableCPUs() // pins inline as well
 		g, _, _ := startGroup(t, cfg, func(r *recorder) { r.s.After(time.Hour, 0, 0) })
 		g.Submit(1, &letter{})
 		stopGroup(t, g)
@@ -418,8 +419,16 @@ func TestGroupSaysWherePinned(t *testing.T) {
 		t.Errorf("%+v", plan)
 	}
 	cfg.Unpinned = true
-	if plan := pinPlan(cfg); plan[0].CPU != -1 || pinSelf(plan[0]).Locked {
+	if plan := pinPlan(cfg); plan[0].CPU != -1 || pinSelf(plan[0]).Locked || plan[0].Reason != "pinning is turned off" {
 		t.Errorf("%+v", plan)
+	}
+	cfg.Unpinned, cfg.CPUs = false, nil
+	if plan := pinPlan(cfg); plan[0].CPU != usable[0] {
+		t.Errorf("hop: %+v", plan)
+	}
+	cfg.Dispatch = DispatchInline
+	if plan := pinPlan(cfg); plan[0].CPU != -1 || !strings.Contains(plan[0].Reason, "inline dispatch") {
+		t.Errorf("inline: %+v", plan)
 	}
 }
 
