@@ -83,7 +83,8 @@ type Config struct {
 	// TimersMax bounds the pending timers of each shard.
 	TimersMax int
 	// StallNanosMax is how long a callback may take before it is counted as a
-	// stall; 0 turns the detector (one clock read a callback) off.
+	// stall; 0 turns the detector (one clock read a callback) off. The time is
+	// wall time: a thread that the system took the CPU from counts too.
 	StallNanosMax time.Duration
 	// Dispatch is how submitted messages reach the shard.
 	Dispatch Dispatch

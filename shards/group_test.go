@@ -379,6 +379,36 @@ func TestGroupTimersFire(t *testing.T) {
 	}
 }
 
+// A submitter handles no more than its budget, give or take a batch; the owner
+// goes on with the rest.
+func TestGroupInlineBudget(t *testing.T) {
+	const chain = 5_000
+	cfg := testConfig(1, DispatchInline)
+	cfg.InlineMessages = 20
+	done := make(chan bool)
+	g, _, registry := startGroup(t, cfg, func(r *recorder) {
+		r.handle = func(r *recorder, m *letter) {
+			if m.number == chain {
+				close(done)
+				return
+			}
+			r.s.Send(0, &letter{number: m.number + 1})
+		}
+	})
+	g.Submit(0, &letter{})
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the chain broke off")
+	}
+	if n := registry.ReadCounter(g.core.metrics.turnsInline); n != 1 {
+		t.Errorf("the submitter took %d turns", n)
+	}
+	if n := registry.ReadCounter(g.core.metrics.turnsOwner); n == 0 {
+		t.Error("the owner took no turn")
+	}
+}
+
 func TestGroupNamesStalls(t *testing.T) {
 	cfg := testConfig(1, DispatchHop)
 	g, _, registry := startGroup(t, cfg, func(r *recorder) {
