@@ -89,6 +89,13 @@ func (p *parser) first(i int) ([]byte, int) {
 
 // next goes on to the next key, as first.
 func (p *parser) next(i int) ([]byte, int) {
+	// Nearly always: a comma, a short key and a colon without spaces.
+	if b := p.b; i+13 <= len(b) && b[i] == ',' && b[i+1] == '"' {
+		end := i + 2 + bits.TrailingZeros64(ending(binary.LittleEndian.Uint64(b[i+2:])))>>3
+		if b[end] == '"' && b[end+1] == ':' && b[end+2] > ' ' {
+			return b[i+2 : end : end], end + 2
+		}
+	}
 	if i < len(p.b) && p.b[i] <= ' ' {
 		i = p.space(i)
 	}
