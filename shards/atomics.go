@@ -7,7 +7,7 @@ import "sync/atomic"
 type atomicWords struct{ words []atomic.Uint64 }
 
 func newAtomicWords(n int) *atomicWords {
-	return &atomicWords{words: alignedSlice[atomic.Uint64](n)}
+	return &atomicWords{words: AlignedSlice[atomic.Uint64](n)}
 }
 
 // AtomicCounter is a counter for goroutines that are no shard: pollers,

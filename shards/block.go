@@ -50,9 +50,10 @@ func (h Histogram) upper(b int) uint64 {
 // Go an atomic store of 64 bits is an XCHG on amd64, a locked instruction that
 // costs a counted event several times the increment.
 type CounterBlock struct {
+	_     Pad
 	words []uint64 // owned by the turn
 	size  func() int
-	_     pad
+	_     Pad
 
 	// mu guards snapshot and version: the copy that scrapes read.
 	mu       sync.Mutex
@@ -62,20 +63,20 @@ type CounterBlock struct {
 	label string
 	// collect asks the owner for a fresh copy; nil where nobody else runs.
 	collect func()
-	_       pad
+	_       Pad
 }
 
 // newCounterBlock makes a block with room for size words; size is asked again
 // when a handle defined later is first used.
 func newCounterBlock(label string, size func() int) *CounterBlock {
 	b := &CounterBlock{label: label, size: size}
-	b.words = alignedSlice[uint64](size())
+	b.words = AlignedSlice[uint64](size())
 	return b
 }
 
 // grow makes room for a metric that was defined after the block.
 func (b *CounterBlock) grow() {
-	words := alignedSlice[uint64](b.size())
+	words := AlignedSlice[uint64](b.size())
 	copy(words, b.words)
 	b.words = words
 }

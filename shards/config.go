@@ -43,6 +43,12 @@ func (d *Dispatch) UnmarshalText(text []byte) error {
 	return fmt.Errorf("dispatch %q is unknown: use hop or inline", text)
 }
 
+// SpinAuto is a Spin that depends: 20 µs where GOMAXPROCS exceeds the number of
+// shards, so that there is a processor to spare, and none where it does not: a
+// spinning shard would then keep a poller, or the shard that has the work, from
+// running at all.
+const SpinAuto = time.Duration(-1)
+
 // ShardsMax bounds the shards of a group. It is small enough for the set of
 // shards written to in a turn to be a value of a few words.
 const ShardsMax = 256
@@ -65,11 +71,13 @@ type Config struct {
 	BatchMax int
 	// Spin is how long a shard's goroutine looks for work before it parks.
 	// It is a core's time spent to save a wake; 0 parks at once. Inline
-	// dispatch never spins: its submitters do the work.
+	// dispatch never spins: its submitters do the work. See SpinAuto.
 	Spin time.Duration
-	// InlineBatches bounds the batches one Submit runs on its caller; what is
-	// left then goes to the shards' own goroutines.
-	InlineBatches int
+	// InlineMessages bounds what one Submit handles on its caller (a message, a
+	// timer and an invocation count one each); what is left then goes to the
+	// shards' own goroutines. Too low a bound wakes those while the submitters
+	// still have the CPUs, too high a one keeps a submitter from its own work.
+	InlineMessages int
 	// TimersMax bounds the pending timers of each shard.
 	TimersMax int
 	// StallNanosMax is how long a callback may take before it is counted as a
@@ -88,15 +96,28 @@ type Config struct {
 func Default() Config {
 	shards := min(runtime.GOMAXPROCS(0), len(UsableCPUs()))
 	return Config{
-		Shards:        max(shards, 1),
-		MailboxSlots:  4096,
-		BatchMax:      64,
-		Spin:          20 * time.Microsecond,
-		InlineBatches: 4,
-		TimersMax:     1 << 20,
-		StallNanosMax: time.Millisecond,
-		Dispatch:      DispatchInline,
+		Shards:         max(shards, 1),
+		MailboxSlots:   4096,
+		BatchMax:       64,
+		Spin:           SpinAuto,
+		InlineMessages: 256,
+		TimersMax:      1 << 20,
+		StallNanosMax:  time.Millisecond,
+		Dispatch:       DispatchInline,
 	}
+}
+
+// spin is how long the owners really spin.
+func (c Config) spin() time.Duration {
+	switch {
+	case c.Dispatch == DispatchInline:
+		return 0
+	case c.Spin != SpinAuto:
+		return c.Spin
+	case runtime.GOMAXPROCS(0) > c.Shards:
+		return 20 * time.Microsecond
+	}
+	return 0
 }
 
 // Validate lists every fault of the configuration; none means it can be used.
@@ -113,12 +134,12 @@ func (c Config) Validate() []error {
 	within("Shards", c.Shards, 1, ShardsMax)
 	within("MailboxSlots", c.MailboxSlots, 2, 1<<24)
 	within("BatchMax", c.BatchMax, 1, 1<<16)
-	within("InlineBatches", c.InlineBatches, 1, 1<<16)
+	within("InlineMessages", c.InlineMessages, 1, 1<<16)
 	within("TimersMax", c.TimersMax, 1, 1<<30)
 	within("KindNames", len(c.KindNames), 0, 256)
 	within("TimerNames", len(c.TimerNames), 0, 256)
-	if c.Spin < 0 || c.Spin > time.Second {
-		fault("Spin", "%v is out of range: use 0 (park at once) to 1s", c.Spin)
+	if c.Spin != SpinAuto && (c.Spin < 0 || c.Spin > time.Second) {
+		fault("Spin", "%v is out of range: use 0 (park at once) to 1s, or SpinAuto", c.Spin)
 	}
 	if c.StallNanosMax < 0 {
 		fault("StallNanosMax", "%v is negative: use 0 to turn the stall detector off", c.StallNanosMax)

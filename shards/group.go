@@ -45,11 +45,22 @@ func NewGroup[M any, PM interface {
 	if faults := cfg.Validate(); len(faults) > 0 {
 		return nil, fmt.Errorf("shards: %w", errors.Join(faults...))
 	}
-	return &Group[M]{
+	g := &Group[M]{
 		core:  newCore(cfg, clock, registry, func(m *M) uint8 { return PM(m).Kind() }, newHandler),
 		pins:  pinPlan(cfg),
 		ended: make(chan struct{}),
-	}, nil
+	}
+	for i := range g.pins {
+		registry.GaugeFunc(Desc{
+			Name: "millrace_shard_pinned", Help: "1 where the shard's goroutine is pinned to a CPU.", Labels: []Label{{"shard", strconv.Itoa(i)}},
+		}, func() float64 {
+			if g.Pinned()[i].Pinned {
+				return 1
+			}
+			return 0
+		})
+	}
+	return g, nil
 }
 
 // Len is the number of shards.
@@ -66,13 +77,14 @@ func (g *Group[M]) Pinned() []PinStatus {
 }
 
 // Start starts the shards' goroutines, waits until each has its place, and
-// opens the gate. ctx bounds that wait only. A group starts once.
+// opens the gate. A ctx that has ended stops it; later it means nothing. A
+// group starts once.
 func (g *Group[M]) Start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("shards: start: %w", err)
 	}
 	if !g.state.CompareAndSwap(groupNew, groupRunning) {
-		return errors.New("shards: start: the group was started before: make a new one")
+		return errors.New("shards: start: the group was started or stopped before: make a new one")
 	}
 	var gone, placed sync.WaitGroup
 	for _, s := range g.core.shards {
@@ -80,14 +92,7 @@ func (g *Group[M]) Start(ctx context.Context) error {
 		placed.Add(1)
 		go func() {
 			defer gone.Done()
-			pprof.SetGoroutineLabels(pprof.WithLabels(ctx, pprof.Labels("shard", strconv.Itoa(int(s.id)))))
-			g.mu.Lock()
-			plan := g.pins[s.id]
-			g.mu.Unlock()
-			status := pinSelf(plan)
-			g.mu.Lock()
-			g.pins[s.id] = status
-			g.mu.Unlock()
+			g.place(s.id)
 			placed.Done()
 			s.own()
 		}()
@@ -98,6 +103,14 @@ func (g *Group[M]) Start(ctx context.Context) error {
 		s.mailbox.open(gateOutside)
 	}
 	return nil
+}
+
+// place gives the calling goroutine, a shard's, its label and its CPU.
+func (g *Group[M]) place(id unit.ShardID) {
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("shard", strconv.Itoa(int(id)))))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pins[id] = pinSelf(g.pins[id])
 }
 
 // Submit copies *m into the mailbox of a shard, from any goroutine that is not
@@ -112,7 +125,7 @@ func (g *Group[M]) Submit(to unit.ShardID, m *M) bool {
 	if g.core.cfg.Dispatch == DispatchInline {
 		var first targetSet
 		first.add(to)
-		g.core.serve(first, g.core.cfg.InlineBatches)
+		g.core.serve(first, g.core.cfg.InlineMessages)
 		return true
 	}
 	s.wake()
@@ -120,7 +133,7 @@ func (g *Group[M]) Submit(to unit.ShardID, m *M) bool {
 }
 
 // serve runs the shards of todo, and those they send to, on the calling
-// goroutine, as far as their turns are free and the budget of batches lasts.
+// goroutine, as far as their turns are free and the budget of messages lasts.
 // What is left goes to the shards' own goroutines.
 func (c *core[M]) serve(todo targetSet, budget int) {
 	for {
@@ -135,28 +148,13 @@ func (c *core[M]) serve(todo targetSet, budget int) {
 			budget -= s.run(budget, c.metrics.turnsInline)
 			todo.merge(&s.sent)
 			s.sent = targetSet{}
-			s.leaveInline(budget)
+			if s.free() {
+				s.wake()
+			}
 		}
 		if budget <= 0 && s.hasWork() {
 			s.wake()
 		}
-	}
-}
-
-// leaveInline is release for a submitter that will look at the mailbox again
-// itself while its budget lasts, and so need not wake the owner for that.
-func (s *Shard[M]) leaveInline(budget int) {
-	if budget <= 0 || s.waiting.Load() != 0 {
-		s.release()
-		return
-	}
-	next := s.wheel.Next()
-	if invariants {
-		s.holder = 0
-	}
-	s.turn.Store(turnFree)
-	if int64(next) < s.armed.Load() {
-		s.wake()
 	}
 }
 
@@ -165,12 +163,11 @@ func (s *Shard[M]) own() {
 	alarm := time.NewTimer(time.Hour)
 	alarm.Stop()
 	for {
-		next, took := NoDeadline, s.take()
+		// Without the turn there is nothing to do: whoever has it wakes us for
+		// what it leaves behind.
+		took := s.take()
 		if took {
-			next = s.ownTurn()
-		} else {
-			// Whoever has the turn wakes us for what it leaves behind.
-			s.armed.Store(int64(NoDeadline))
+			s.ownTurn()
 		}
 		if s.leaving.Load() {
 			if s.leave() {
@@ -181,43 +178,37 @@ func (s *Shard[M]) own() {
 		if took && s.spin() {
 			continue
 		}
-		s.park(alarm, next, took)
+		s.park(alarm)
 	}
 }
 
-// ownBatches bounds the batches the owner runs between two releases, so that
+// ownMessages bounds what the owner handles between two releases, so that
 // shards sent to are served and a stop is noticed under endless load.
-const ownBatches = 16
+const ownMessages = 1024
 
-// ownTurn runs the shard, releases the turn, passes on what was sent, and
-// returns when the next timer is due.
-func (s *Shard[M]) ownTurn() unit.MonoTime {
+// ownTurn runs the shard, gives the turn back and passes on what was sent.
+func (s *Shard[M]) ownTurn() {
 	c := s.core
 	if c.cfg.Dispatch == DispatchInline {
-		s.run(ownBatches, c.metrics.turnsOwner)
+		s.run(ownMessages, c.metrics.turnsOwner)
 	} else {
 		s.block.Inc(c.metrics.turnsOwner)
-		for range ownBatches {
+		for spent := 0; spent < ownMessages; {
 			s.now, s.wall = readClock(c.clock)
-			more := s.batch(c.cfg.BatchMax)
+			done, more := s.batch(c.cfg.BatchMax)
 			s.wakeTargets()
 			if !more && !s.hasWork() {
 				break
 			}
+			spent += done + 1
 		}
 	}
-	next := s.wheel.Next()
 	sent := s.sent
 	s.sent = targetSet{}
-	s.armed.Store(int64(next))
-	if invariants {
-		s.holder = 0
-	}
-	s.turn.Store(turnFree)
+	s.free()
 	if sent != (targetSet{}) {
-		c.serve(sent, c.cfg.InlineBatches)
+		c.serve(sent, c.cfg.InlineMessages)
 	}
-	return next
 }
 
 // wakeTargets wakes the shards sent to since the last time: once a batch each,
@@ -238,10 +229,10 @@ func (s *Shard[M]) spin() bool {
 	if s.hasWork() {
 		return true
 	}
-	if s.core.cfg.Dispatch == DispatchInline || s.core.cfg.Spin <= 0 {
+	if s.core.spin <= 0 {
 		return false
 	}
-	until := s.core.clock.Mono().Add(s.core.cfg.Spin)
+	until := s.core.clock.Mono().Add(s.core.spin)
 	for {
 		for range 64 {
 			if s.hasWork() || s.leaving.Load() {
@@ -254,15 +245,26 @@ func (s *Shard[M]) spin() bool {
 	}
 }
 
+// dueRetry is how long the owner leaves a due timer to a submitter that has
+// the turn before it looks again.
+const dueRetry = 100 * time.Microsecond
+
 // park sleeps until woken or until the next timer is due. See doc.go for the
 // states and why no wake is lost.
-func (s *Shard[M]) park(alarm *time.Timer, next unit.MonoTime, took bool) {
+func (s *Shard[M]) park(alarm *time.Timer) {
+	// Everything is looked at after the store: whoever changes it later sees
+	// that we sleep.
 	s.asleep.Store(ownerAsleep)
-	again := s.leaving.Load() || s.turn.Load() == turnFree && (!took || s.hasWork())
-	sleep := time.Duration(0)
+	idle := s.turn.Load() == turnFree
+	again := s.leaving.Load() || idle && s.hasWork()
+	next, sleep := unit.MonoTime(s.armed.Load()), time.Duration(0)
 	if next != NoDeadline {
-		sleep = next.Sub(s.core.clock.Mono())
-		again = again || sleep <= 0
+		if sleep = next.Sub(s.core.clock.Mono()); sleep <= 0 {
+			// Due: ours to fire, or just now in the hands of the holder, who
+			// may have read the clock too early.
+			again = again || idle
+			sleep = dueRetry
+		}
 	}
 	if again {
 		if !s.asleep.CompareAndSwap(ownerAsleep, ownerAwake) {
@@ -303,7 +305,6 @@ func (s *Shard[M]) leave() bool {
 	}
 	s.wheel.Clear()
 	s.block.publish()
-	s.armed.Store(int64(NoDeadline))
 	s.release()
 	return true
 }

@@ -44,26 +44,26 @@ type slot[M any] struct {
 // "The consumer" is whoever holds the shard's turn; it may be a different
 // goroutine each time, ordered by the turn.
 type Mailbox[M any] struct {
-	_ pad
+	_ Pad
 	// tail is written by producers: position of the next message, and gates.
 	tail atomic.Uint64
 	// headSeen is the producers' copy of head: never ahead of it.
 	headSeen atomic.Uint64
 	full     atomic.Uint64 // refused because full
 	closed   atomic.Uint64 // refused because closed
-	_        pad
+	_        Pad
 	// head is where the consumer will continue, as far as published.
 	head atomic.Uint64
 	// next is the consumer's own position, ahead of head within a batch.
 	next uint64
-	_    pad
+	_    Pad
 	// Immutable.
 	slots []slot[M]
 	mask  uint64
 	// clear says that handled messages are erased, so that the ring keeps
 	// nothing alive that a message pointed at.
 	clear bool
-	_     pad
+	_     Pad
 }
 
 // NewMailbox makes a mailbox for at least the given number of messages (rounded
@@ -74,7 +74,7 @@ func NewMailbox[M any](slots int) *Mailbox[M] {
 	}
 	n := 1 << bits.Len(uint(slots-1))
 	return &Mailbox[M]{
-		slots: make([]slot[M], n),
+		slots: AlignedSlice[slot[M]](n),
 		mask:  uint64(n - 1),
 		clear: hasPointers(reflect.TypeFor[M]()),
 	}

@@ -2,23 +2,25 @@ package shards
 
 import "unsafe"
 
-// cacheLine is the distance kept between memory written by different cores.
+// CacheLine is the distance kept between memory written by different cores.
 // Two 64-byte lines: the adjacent-line prefetcher of x86 moves lines in pairs,
 // and some arm64 cores have 128-byte lines.
-const cacheLine = 128
+const CacheLine = 128
 
-type pad [cacheLine]byte
+// Pad, put first and last into a struct that a shard owns, keeps what another
+// shard writes off its lines.
+type Pad [CacheLine]byte
 
-// alignedSlice is a slice of n elements that starts on a cache line and shares
-// its last line with nothing else. T must be free of pointers' alignment
-// trouble: its size must divide, or be a multiple of, the cache line.
-func alignedSlice[T any](n int) []T {
+// AlignedSlice makes a slice of n elements that shares no cache line with
+// anything else: for slabs that a shard owns. It starts on a line wherever the
+// size of T allows, and beyond a line's distance from other memory else.
+func AlignedSlice[T any](n int) []T {
 	var t T
-	size := int(unsafe.Sizeof(t))
-	slack := (cacheLine + size - 1) / size
+	size := max(int(unsafe.Sizeof(t)), 1)
+	slack := (CacheLine + size - 1) / size
 	raw := make([]T, n+2*slack)
 	for i := range slack + 1 {
-		if uintptr(unsafe.Pointer(&raw[i]))%cacheLine == 0 {
+		if uintptr(unsafe.Pointer(&raw[i]))%CacheLine == 0 {
 			return raw[i : i+n : i+n]
 		}
 	}

@@ -124,7 +124,7 @@ func (r *Registry) define(d Desc, kind metricType) (s *series, fresh bool) {
 	if f.help != d.Help || f.unit != d.Unit || f.kind != kind {
 		panic(fmt.Sprintf("shards: metric %s is defined as a %s with help %q already: give both definitions one type, unit and help", name, typeNames[f.kind], f.help))
 	}
-	labels := formatLabels(name, d.Labels)
+	labels := formatLabels(name, d)
 	i, found := slices.BinarySearchFunc(f.series, labels, func(s *series, l string) int { return strings.Compare(s.labels, l) })
 	if found {
 		if f.series[i].desc.PerShard != d.PerShard {
@@ -138,13 +138,14 @@ func (r *Registry) define(d Desc, kind metricType) (s *series, fresh bool) {
 	return s, true
 }
 
-func formatLabels(metric string, labels []Label) string {
-	sorted := slices.Clone(labels)
+// formatLabels writes the fixed labels in the order of their names.
+func formatLabels(metric string, d Desc) string {
+	sorted := slices.Clone(d.Labels)
 	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Name < sorted[j].Name })
 	var b strings.Builder
 	for i, l := range sorted {
-		if !labelName.MatchString(l.Name) || l.Name == "le" || l.Name == "shard" && metric == "" {
-			panic(fmt.Sprintf("shards: metric %s: label name %q: use lower case letters, digits and _, and not le", metric, l.Name))
+		if !labelName.MatchString(l.Name) || l.Name == "le" || l.Name == "shard" && d.PerShard {
+			panic(fmt.Sprintf("shards: metric %s: label name %q: use lower case letters, digits and _, not le, and not shard where PerShard adds it", metric, l.Name))
 		}
 		if i > 0 {
 			if sorted[i-1].Name == l.Name {
@@ -229,12 +230,14 @@ func (c Range) histogram(name string) Histogram {
 	return Histogram{buckets: uint16(2 + octaves<<sub), minExp: uint8(minExp), subBits: uint8(sub)}
 }
 
-// GaugeFunc defines a gauge that is asked for its value at each scrape. The
-// function must not define metrics.
+// GaugeFunc defines a gauge that is asked for its value, in the unit that is
+// written (seconds, not nanoseconds), at each scrape. The function must not
+// define metrics.
 func (r *Registry) GaugeFunc(d Desc, value func() float64) { r.function(d, typeGauge, value) }
 
-// CounterFunc defines a counter that is asked for its value at each scrape; it
-// must never fall. The function must not define metrics.
+// CounterFunc defines a counter that is asked for its value, in the unit that
+// is written, at each scrape; it must never fall. The function must not define
+// metrics.
 func (r *Registry) CounterFunc(d Desc, value func() float64) { r.function(d, typeCounter, value) }
 
 func (r *Registry) function(d Desc, kind metricType, value func() float64) {
@@ -259,8 +262,7 @@ func (r *Registry) newBlock(label string, collect func()) *CounterBlock {
 // older numbers are used then.
 const collectDeadline = 100 * time.Millisecond
 
-// Collect asks every shard for its numbers. WritePrometheus and the Read
-// methods do so themselves.
+// collect asks every shard for its numbers.
 func (r *Registry) collect() []*CounterBlock {
 	r.mu.Lock()
 	blocks := slices.Clone(r.blocks)

@@ -33,6 +33,7 @@ type Handler[M any] interface {
 type core[M any] struct {
 	cfg     Config
 	clock   Clock
+	spin    time.Duration
 	kind    func(*M) uint8
 	metrics metrics
 	shards  []*Shard[M]
@@ -52,7 +53,7 @@ const (
 //
 // The fields are grouped by who writes them, each group on lines of its own.
 type Shard[M any] struct {
-	_ pad
+	_ Pad
 	// Immutable after NewGroup.
 	core    *core[M]
 	id      unit.ShardID
@@ -61,7 +62,7 @@ type Shard[M any] struct {
 	mailbox *Mailbox[M]
 	wheel   *TimerWheel
 	wakeup  chan struct{} // one token, sent by whoever clears asleep
-	_       pad
+	_       Pad
 
 	// Owned by the turn.
 	now    unit.MonoTime
@@ -69,24 +70,24 @@ type Shard[M any] struct {
 	lap    unit.MonoTime // when the last callback ended, for the stall detector
 	sent   targetSet     // shards sent to since the last flush
 	holder uint64        // goroutine that has the turn; invariants build only
-	_      pad
+	_      Pad
 
 	// Shared: who may run the shard, and whether its goroutine must be woken.
 	turn    atomic.Uint32
 	asleep  atomic.Uint32
-	armed   atomic.Int64  // MonoTime until which the owner means to sleep
+	armed   atomic.Int64  // when the next timer is due (MonoTime); written under the turn
 	waiting atomic.Int32  // invocations queued
 	wanted  atomic.Bool   // a scrape wants the counters published
 	leaving atomic.Bool   // the owner is to end
 	parks   atomic.Uint64 // by the owner
 	wakes   atomic.Uint64 // by those who wake it
-	_       pad
+	_       Pad
 
 	// Cold: guarded by mu.
 	mu          sync.Mutex
 	invocations []*invocation[M]
 	closed      bool
-	_           pad
+	_           Pad
 }
 
 // invocation is one Invoke waiting for the turn.
@@ -121,7 +122,7 @@ func (t *targetSet) pop() (unit.ShardID, bool) {
 // newCore makes the shards and their handlers. Each newHandler runs under its
 // shard's turn.
 func newCore[M any](cfg Config, clock Clock, registry *Registry, kind func(*M) uint8, newHandler func(*Shard[M]) Handler[M]) *core[M] {
-	c := &core[M]{cfg: cfg, clock: clock, kind: kind, metrics: defineMetrics(registry, cfg)}
+	c := &core[M]{cfg: cfg, clock: clock, spin: cfg.spin(), kind: kind, metrics: defineMetrics(registry, cfg)}
 	now, wall := readClock(clock)
 	for i := range cfg.Shards {
 		s := &Shard[M]{
@@ -217,16 +218,26 @@ func (s *Shard[M]) take() bool {
 }
 
 // release gives the turn back and sees to it that somebody looks after what
-// came meanwhile and after timers set earlier than the owner will wake.
+// came meanwhile and after timers due before the owner means to wake.
 func (s *Shard[M]) release() {
-	next := s.wheel.Next()
+	if sooner := s.free(); sooner || s.hasWork() {
+		s.wake()
+	}
+}
+
+// free gives the turn back and reports whether a timer is due sooner than the
+// owner knows. The caller must then wake it, and must look for work once more.
+func (s *Shard[M]) free() (sooner bool) {
+	next := int64(s.wheel.Next())
+	if armed := s.armed.Load(); next != armed {
+		s.armed.Store(next)
+		sooner = next < armed
+	}
 	if invariants {
 		s.holder = 0
 	}
 	s.turn.Store(turnFree)
-	if s.asleep.Load() == ownerAsleep && (int64(next) < s.armed.Load() || s.hasWork()) {
-		s.wake()
-	}
+	return sooner
 }
 
 // hasWork reports messages or invocations waiting. Any goroutine may ask.
@@ -240,29 +251,33 @@ func (s *Shard[M]) wake() {
 	}
 }
 
-// run handles batches until nothing is left or the budget is used up, and
-// returns how many it took, at least one. The caller has the turn.
-func (s *Shard[M]) run(budget int, by Counter) int {
+// run handles batches until nothing is left or the budget of messages is used
+// up, and returns what it used, at least one. The last batch may exceed the
+// budget. The caller has the turn.
+func (s *Shard[M]) run(budget int, by Counter) (used int) {
 	s.block.Inc(by)
-	for batches := 1; ; batches++ {
+	for {
 		s.now, s.wall = readClock(s.core.clock)
-		more := s.batch(s.core.cfg.BatchMax)
-		if batches >= budget || !more && !s.hasWork() {
-			return batches
+		done, more := s.batch(s.core.cfg.BatchMax)
+		used += max(done, 1)
+		if used >= budget || !more && !s.hasWork() {
+			return used
 		}
 	}
 }
 
 // batch handles up to limit messages, due timers and invocations, then ends the
-// batch. It reports whether due timers are left. s.now is set.
-func (s *Shard[M]) batch(limit int) (more bool) {
+// batch. It returns how many of them there were, and whether due timers are
+// left. s.now is set.
+func (s *Shard[M]) batch(limit int) (done int, more bool) {
 	s.lap = s.now
 	n := s.drain(limit)
 	fired := s.fire(limit)
+	done = n + fired
 	if s.waiting.Load() != 0 {
-		fired += s.runInvocations()
+		done += s.runInvocations()
 	}
-	if n+fired > 0 {
+	if done > 0 {
 		s.handler.EndBatch()
 		s.stalled(s.core.metrics.stallEndBatch)
 		s.block.Inc(s.core.metrics.batches)
@@ -274,7 +289,7 @@ func (s *Shard[M]) batch(limit int) (more bool) {
 		s.wanted.Store(false)
 		s.block.publish()
 	}
-	return fired >= limit
+	return done, fired >= limit
 }
 
 // drain handles the messages that are there now, up to limit: one sent by a

@@ -51,6 +51,7 @@ type timerList struct{ first, last uint32 }
 //
 // A wheel is owned by one goroutine at a time.
 type TimerWheel struct {
+	_        Pad
 	entries  []timer // entries[0] is unused
 	free     uint32  // list through next
 	used     uint32  // entries handed out at least once, and the unused first
@@ -60,6 +61,7 @@ type TimerWheel struct {
 	next     unit.MonoTime
 	occupied [wheelLevels]uint64
 	lists    [wheelLevels][levelSlots]timerList
+	_        Pad
 }
 
 // NewTimerWheel makes an empty wheel standing at now that keeps at most max
@@ -69,7 +71,7 @@ func NewTimerWheel(now unit.MonoTime, max int) *TimerWheel {
 		panic(fmt.Sprintf("shards: a timer wheel of at most %d timers: use 1 to %d", max, 1<<30))
 	}
 	w := &TimerWheel{max: uint32(max), used: 1, tick: floorTick(now), next: NoDeadline}
-	w.entries = alignedSlice[timer](min(max+1, 256))
+	w.entries = AlignedSlice[timer](min(max+1, 256))
 	return w
 }
 
@@ -109,7 +111,7 @@ func (w *TimerWheel) Schedule(at unit.MonoTime, kind uint8, arg uint64) TimerID 
 }
 
 func (w *TimerWheel) grow() {
-	bigger := alignedSlice[timer](min(2*len(w.entries), int(w.max)+1))
+	bigger := AlignedSlice[timer](min(2*len(w.entries), int(w.max)+1))
 	copy(bigger, w.entries)
 	w.entries = bigger
 }

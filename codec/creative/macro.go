@@ -1,6 +1,11 @@
 package creative
 
 import (
+	"bytes"
+	"encoding/base64"
+	"strconv"
+	"strings"
+
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 )
@@ -29,4 +34,249 @@ type Macros struct {
 	ImpTS          int64 // ${AUCTION_IMP_TS}, milliseconds; 0 = not given
 	// Audit: a test rendering; every macro without a value becomes AUDIT.
 	Audit bool
+}
+
+// hole is a place for a value of the auction.
+type hole uint8
+
+const (
+	noHole hole = iota
+	auctionID
+	auctionBidID
+	auctionImpID
+	auctionSeatID
+	auctionAdID
+	auctionPrice
+	auctionCurrency
+	auctionMBR
+	auctionLoss
+	auctionMinToWin
+	auctionMultiplier
+	auctionImpTS
+	// The rest are ours.
+	impressionURL
+	clickURL
+	clickURLEscaped
+	cacheBuster
+	conversionToken
+	creativeID
+)
+
+var holeNames = map[string]hole{
+	"AUCTION_ID": auctionID, "AUCTION_BID_ID": auctionBidID, "AUCTION_IMP_ID": auctionImpID,
+	"AUCTION_SEAT_ID": auctionSeatID, "AUCTION_AD_ID": auctionAdID, "AUCTION_PRICE": auctionPrice,
+	"AUCTION_CURRENCY": auctionCurrency, "AUCTION_MBR": auctionMBR, "AUCTION_LOSS": auctionLoss,
+	"AUCTION_MIN_TO_WIN": auctionMinToWin, "AUCTION_MULTIPLIER": auctionMultiplier, "AUCTION_IMP_TS": auctionImpTS,
+	"MILLRACE_IMPRESSION": impressionURL, "MILLRACE_CLICK": clickURL, "MILLRACE_CLICK_ESC": clickURLEscaped,
+	"MILLRACE_CACHEBUSTER": cacheBuster, "MILLRACE_CONVERSION": conversionToken, "MILLRACE_CREATIVE_ID": creativeID,
+}
+
+// macroMax is the length of the longest known macro, from ${ to }.
+const macroMax = len("${MILLRACE_CACHEBUSTER:B64}")
+
+// findMacro finds the next known macro in text: its bounds and what it stands
+// for. A name after which ":B64" stands asks for base64.
+func findMacro[T string | []byte](text T, from int) (start, end int, h hole, b64 bool) {
+	for i := from; i+3 < len(text); i++ {
+		if text[i] != '$' || text[i+1] != '{' {
+			continue
+		}
+		for j := i + 2; j < len(text) && j-i < macroMax; j++ {
+			if text[j] != '}' {
+				continue
+			}
+			// Conversions of map keys do not allocate.
+			name := text[i+2 : j]
+			if n := len(name) - len(":B64"); n > 0 && string(name[n:]) == ":B64" {
+				name, b64 = name[:n], true
+			}
+			if h = holeNames[string(name)]; h != noHole {
+				return i, j + 1, h, b64
+			}
+			b64 = false
+			break
+		}
+	}
+	return len(text), len(text), noHole, false
+}
+
+// AppendMacros appends text with the macros of OpenRTB 4.4 replaced by their
+// values as they are (rule 16): for win, billing and loss notices, whose text
+// is known only now. One pass: what a value contains is not expanded. Macros
+// of ours have no meaning there and stay.
+func AppendMacros(dst, text []byte, m *Macros) []byte {
+	from := 0
+	for from < len(text) {
+		if bytes.IndexByte(text[from:], '$') < 0 {
+			break
+		}
+		start, end, h, b64 := findMacro(text, from)
+		dst = append(dst, text[from:start]...)
+		switch {
+		case h >= impressionURL:
+			dst = append(dst, text[start:end]...)
+		case h != noHole:
+			dst = m.append(dst, plain, h, b64)
+		}
+		from = end
+	}
+	return append(dst, text[from:]...)
+}
+
+// append appends the value of an auction macro.
+func (m *Macros) append(dst []byte, x context, h hole, b64 bool) []byte {
+	at := len(dst)
+	if b64 {
+		// The value as it is, encoded behind itself and moved to its place.
+		dst = m.value(dst, plain, h)
+		if end := len(dst); end > at {
+			dst = base64.StdEncoding.AppendEncode(dst, dst[at:end])
+			coded := len(dst)
+			dst = appendEscaped(dst, x, dst[end:coded])
+			dst = dst[:at+copy(dst[at:], dst[coded:])]
+		}
+	} else {
+		dst = m.value(dst, x, h)
+	}
+	if m.Audit && len(dst) == at {
+		dst = append(dst, "AUDIT"...)
+	}
+	return dst
+}
+
+func (m *Macros) value(dst []byte, x context, h hole) []byte {
+	switch h {
+	case auctionID:
+		return appendStr(dst, x, m.AuctionID)
+	case auctionBidID:
+		return appendEscaped(dst, x, m.BidID)
+	case auctionImpID:
+		return appendStr(dst, x, m.ImpID)
+	case auctionSeatID:
+		return appendEscaped(dst, x, m.SeatID)
+	case auctionAdID:
+		return appendEscaped(dst, x, m.AdID)
+	case auctionPrice:
+		if m.HasPrice {
+			return m.Price.Append(dst)
+		}
+	case auctionCurrency:
+		if m.Currency != (unit.Currency{}) {
+			return append(dst, m.Currency[:]...)
+		}
+	case auctionMBR:
+		if m.MarketBidRatio != 0 {
+			return unit.CPMMicros(m.MarketBidRatio).Append(dst)
+		}
+	case auctionLoss:
+		if m.HasLoss {
+			return strconv.AppendUint(dst, uint64(m.Loss), 10)
+		}
+	case auctionMinToWin:
+		if m.HasMinToWin {
+			return m.MinToWin.Append(dst)
+		}
+	case auctionMultiplier:
+		if m.Multiplier != 0 {
+			return unit.CPMMicros(m.Multiplier).Append(dst)
+		}
+	case auctionImpTS:
+		if m.ImpTS != 0 {
+			return strconv.AppendInt(dst, m.ImpTS, 10)
+		}
+	}
+	return dst
+}
+
+// op is a step of a program: a segment, then a hole.
+type op struct {
+	text string
+	hole hole
+	ctx  context
+	b64  bool
+}
+
+// program is a compiled template.
+type program []op
+
+// builder compiles a program.
+type builder struct {
+	ops  program
+	text strings.Builder
+}
+
+// markup adds text of the catalog that is already in the language of the
+// place (HTML, XML): only JSON's escaping is added; macros become holes that
+// are escaped for ctx.
+func (b *builder) markup(ctx context, text string) *builder { return b.add(jsonText, ctx, text) }
+
+// value adds a text of the catalog that is escaped for ctx; macros become
+// holes escaped likewise.
+func (b *builder) value(ctx context, text string) *builder { return b.add(ctx, ctx, text) }
+
+func (b *builder) add(literal, ctx context, text string) *builder {
+	for from := 0; from < len(text); {
+		start, end, h, b64 := findMacro(text, from)
+		b.text.Write(appendEscaped(nil, literal, text[from:start]))
+		if h != noHole {
+			b.put(op{hole: h, ctx: ctx, b64: b64})
+		}
+		from = end
+	}
+	return b
+}
+
+// hole adds a hole.
+func (b *builder) hole(ctx context, h hole) *builder { return b.put(op{hole: h, ctx: ctx}) }
+
+func (b *builder) put(o op) *builder {
+	o.text = b.text.String()
+	b.text.Reset()
+	b.ops = append(b.ops, o)
+	return b
+}
+
+// program is what was built.
+func (b *builder) program() program {
+	if b.text.Len() > 0 {
+		b.put(op{})
+	}
+	return b.ops
+}
+
+// has reports whether a program fills the hole.
+func (p program) has(h hole) bool {
+	for i := range p {
+		if p[i].hole == h {
+			return true
+		}
+	}
+	return false
+}
+
+// append runs the program.
+func (p program) append(dst []byte, v *Vars, id string) []byte {
+	for i := range p {
+		o := &p[i]
+		dst = append(dst, o.text...)
+		switch h := o.hole; h {
+		case noHole:
+		case impressionURL:
+			dst = appendEscaped(dst, o.ctx, v.ImpressionURL)
+		case clickURL:
+			dst = appendEscaped(dst, o.ctx, v.ClickURL)
+		case clickURLEscaped:
+			dst = appendEscaped(dst, query, v.ClickURL)
+		case conversionToken:
+			dst = appendEscaped(dst, o.ctx, v.Conversion)
+		case cacheBuster:
+			// Whatever differs between two impressions will do.
+			dst = strconv.AppendUint(dst, v.CacheBuster, 36)
+		case creativeID:
+			dst = appendEscaped(dst, o.ctx, id)
+		default:
+			dst = v.Macros.append(dst, o.ctx, h, o.b64)
+		}
+	}
+	return dst
 }

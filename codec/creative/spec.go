@@ -83,10 +83,13 @@ type Vars struct {
 	ImpressionURL []byte
 	ClickURL      []byte
 
+	// Conversion is the token that a landing page is given.
+	Conversion []byte
+	// CacheBuster differs between impressions, such as the win's number.
+	CacheBuster uint64
+
 	Macros
 
-	// W and H are the size to show a banner at; 0 = its own.
-	W, H int32
 	// Protocols of the imp's video decide the VAST version; none = 4.2.
 	Protocols []int32
 	// Native is the parsed native request of the imp.

@@ -1,18 +1,28 @@
 package openrtb
 
-// NativeRequest is the view of the request of a native imp (native 1.2), which
-// is JSON in a string. The view owns the decoded text, so that it is valid
-// until the next Parse into it.
-type NativeRequest struct {
-	Ver           Str
-	Context       int32
-	PlcmtType     int32
-	PlcmtCnt      int32
-	Assets        []NativeAsset
-	EventTrackers []NativeEventTracker
+import "math"
 
-	text []byte
+// NativeRequest is the view of the request of a native imp (native 1.2), which
+// is JSON in a string. The view owns the decoded text: unlike a BidRequest it
+// is valid, whatever becomes of the body, until the next Parse into it. The
+// zero value is ready for use.
+type NativeRequest struct {
+	Ver       Str
+	Context   int32
+	PlcmtType int32
+	PlcmtCnt  int32
+	Assets    []NativeAsset
+	// ImageImpressions: the publisher tracks impressions by event trackers
+	// with images; otherwise the deprecated imptrackers are to be used.
+	ImageImpressions bool
+	Privacy          bool
+
+	text, spare []byte
+	key         [keyMax]byte
 }
+
+// nativeAssetsMax is more assets than any layout shows.
+const nativeAssetsMax = 128
 
 // NativeAssetKind is what an asset is.
 type NativeAssetKind uint8
@@ -35,13 +45,213 @@ type NativeAsset struct {
 	Type int32
 	// Len is the longest title or data text in characters; 0 = any.
 	Len        int32
-	W, H       int32 // exact image size; 0 = any
+	W, H       int32 // image size; 0 = any
 	WMin, HMin int32
 }
 
-// NativeEventTracker is an event the publisher can track and how.
-type NativeEventTracker struct {
-	Event int32 // 1 = impression
-	Image bool  // method 1
-	JS    bool  // method 2
+// Parse reads the request of a native imp; false if it is none. Two shapes of
+// the wild are read as well: the object wrapped in "native" (before 1.1), and
+// encoded as a string twice.
+func (n *NativeRequest) Parse(request Str) bool {
+	n.Ver, n.Context, n.PlcmtType, n.PlcmtCnt = Str{}, 0, 0, 0
+	n.Assets, n.ImageImpressions, n.Privacy = n.Assets[:0], false, false
+	n.spare = emptied(n.spare)
+	n.text = request.AppendText(emptied(n.text))
+	for range 2 {
+		if len(n.text) > math.MaxInt32 {
+			return false
+		}
+		p := parser{b: n.text, key: &n.key, limit: DefaultLimits(), imp: -1}
+		i := p.space(0)
+		if i >= len(n.text) {
+			return false
+		}
+		if n.text[i] == '{' {
+			if i = n.object(&p, i, 0); i >= 0 {
+				i = p.space(i)
+			}
+			return i == len(n.text) && len(n.Assets) > 0
+		}
+		var inner Str
+		if n.text[i] != '"' || p.str(i, &inner) < 0 {
+			return false
+		}
+		n.text, n.spare = inner.AppendText(n.spare[:0]), n.text
+	}
+	return false
+}
+
+func (n *NativeRequest) object(p *parser, i, wrapped int) int {
+	k, i := p.first(i)
+	for k != nil {
+		ok := true
+		switch string(k) {
+		case "ver":
+			i = p.str(i, &n.Ver)
+		case "context":
+			i = p.integer(i, &n.Context)
+		case "plcmttype":
+			i = p.integer(i, &n.PlcmtType)
+		case "plcmtcnt":
+			i = p.integer(i, &n.PlcmtCnt)
+		case "privacy":
+			i = p.flag(i, &n.Privacy, false)
+		case "assets":
+			i = n.assets(p, i)
+		case "eventtrackers":
+			i = n.eventTrackers(p, i)
+		case "native":
+			if i, ok = p.object(i); ok && wrapped == 0 {
+				i = n.object(p, i, 1)
+			} else if ok {
+				i = p.skip(i)
+			}
+		default:
+			i = p.skip(i)
+		}
+		if i < 0 {
+			return i
+		}
+		k, i = p.next(i)
+	}
+	return i
+}
+
+func (n *NativeRequest) assets(p *parser, i int) int {
+	n.Assets = n.Assets[:0]
+	i, ok := p.array(i)
+	if !ok {
+		return i
+	}
+	i, done := p.firstItem(i)
+	for !done {
+		if i, ok = p.object(i); ok {
+			if len(n.Assets) >= nativeAssetsMax {
+				return p.fail(i, TooMany)
+			}
+			n.Assets = append(n.Assets, NativeAsset{})
+			i = n.asset(p, i, &n.Assets[len(n.Assets)-1])
+		}
+		if i < 0 {
+			return i
+		}
+		i, done = p.nextItem(i)
+	}
+	return i
+}
+
+// asset reads one asset. One with a number that can't be read is of unknown
+// kind: nothing satisfies it.
+func (n *NativeRequest) asset(p *parser, i int, a *NativeAsset) int {
+	p.bad = false
+	k, i := p.first(i)
+	for k != nil {
+		switch string(k) {
+		case "id":
+			i = p.integer(i, &a.ID)
+		case "required":
+			i = p.flag(i, &a.Required, true)
+		case "title":
+			i = n.part(p, i, a, NativeTitle)
+		case "img":
+			i = n.part(p, i, a, NativeImage)
+		case "video":
+			i = n.part(p, i, a, NativeVideo)
+		case "data":
+			i = n.part(p, i, a, NativeData)
+		default:
+			i = p.skip(i)
+		}
+		if i < 0 {
+			return i
+		}
+		k, i = p.next(i)
+	}
+	if p.bad {
+		a.Kind = NativeUnknown
+	}
+	return i
+}
+
+func (n *NativeRequest) part(p *parser, i int, a *NativeAsset, kind NativeAssetKind) int {
+	i, ok := p.object(i)
+	if !ok {
+		return i
+	}
+	a.Kind, a.Type, a.Len, a.W, a.H, a.WMin, a.HMin = kind, 0, 0, 0, 0, 0, 0
+	k, i := p.first(i)
+	for k != nil {
+		switch string(k) {
+		case "type":
+			i = p.integer(i, &a.Type)
+		case "len":
+			i = p.size(i, &a.Len)
+		case "w":
+			i = p.size(i, &a.W)
+		case "h":
+			i = p.size(i, &a.H)
+		case "wmin":
+			i = p.size(i, &a.WMin)
+		case "hmin":
+			i = p.size(i, &a.HMin)
+		default:
+			i = p.skip(i)
+		}
+		if i < 0 {
+			return i
+		}
+		k, i = p.next(i)
+	}
+	return i
+}
+
+func (n *NativeRequest) eventTrackers(p *parser, i int) int {
+	i, ok := p.array(i)
+	if !ok {
+		return i
+	}
+	i, done := p.firstItem(i)
+	for !done {
+		if i, ok = p.object(i); ok {
+			i = n.eventTracker(p, i)
+		}
+		if i < 0 {
+			return i
+		}
+		i, done = p.nextItem(i)
+	}
+	return i
+}
+
+func (n *NativeRequest) eventTracker(p *parser, i int) int {
+	const impression, image = 1, 1
+	var event int32
+	byImage := false
+	k, i := p.first(i)
+	for k != nil {
+		switch string(k) {
+		case "event":
+			i = p.integer(i, &event)
+		case "methods":
+			var ok, done bool
+			if i, ok = p.array(i); !ok {
+				break
+			}
+			for i, done = p.firstItem(i); !done; i, done = p.nextItem(i) {
+				var m int32
+				if i = p.integer(i, &m); i < 0 {
+					return i
+				}
+				byImage = byImage || m == image
+			}
+		default:
+			i = p.skip(i)
+		}
+		if i < 0 {
+			return i
+		}
+		k, i = p.next(i)
+	}
+	n.ImageImpressions = n.ImageImpressions || event == impression && byImage
+	return i
 }

@@ -14,13 +14,17 @@ type Limits struct {
 	Depth int
 	// Imps is the number of impressions.
 	Imps int
+	// Items is the number of strings, and of integers, in all lists together;
+	// of what is larger (sizes, deals, data, segments) an eighth. It bounds
+	// the memory of a view: about 50 bytes an item.
+	Items int
 }
 
 // DepthMax is the greatest Limits.Depth.
 const DepthMax = 64
 
 // DefaultLimits are Parse's.
-func DefaultLimits() Limits { return Limits{Depth: DepthMax, Imps: 100} }
+func DefaultLimits() Limits { return Limits{Depth: DepthMax, Imps: 100, Items: 1 << 15} }
 
 // Parse reads a request into r, under the default limits. On a fault r holds
 // what was read until then and must not be used.
@@ -28,7 +32,7 @@ func Parse(body []byte, r *BidRequest) Error { return ParseLimits(body, r, Defau
 
 // ParseLimits is Parse under the given limits.
 func ParseLimits(body []byte, r *BidRequest, limit Limits) Error {
-	p := parser{b: body, r: r, limit: limit, imp: -1}
+	p := parser{b: body, r: r, key: &r.key, limit: limit, imp: -1}
 	p.limit.Depth = min(limit.Depth, DepthMax)
 	r.reset()
 	if len(body) > math.MaxInt32 {
@@ -72,8 +76,28 @@ func (r *BidRequest) reset() {
 	if r.Source.Present {
 		r.Source = Source{}
 	}
-	r.strs, r.ints, r.formats = r.strs[:0], r.ints[:0], r.formats[:0]
-	r.deals, r.data, r.segments = r.deals[:0], r.data[:0], r.segments[:0]
+	r.strs, r.ints, r.formats = emptied(r.strs), emptied(r.ints), emptied(r.formats)
+	r.deals, r.data, r.segments = emptied(r.deals), emptied(r.data), emptied(r.segments)
+	r.scratch = emptied(r.scratch)
+}
+
+// keptMax is the size of a slab, in items, that a view keeps for the next
+// request; one rare giant is not to weigh on a pool for ever.
+const keptMax = 1 << 14
+
+func emptied[T any](slab []T) []T {
+	if cap(slab) > keptMax {
+		return nil
+	}
+	return slab[:0]
+}
+
+// room reports whether a slab of n items may grow under the limit.
+func (p *parser) room(i, n, limit int) bool {
+	if n >= limit {
+		p.fail(i, TooMany)
+	}
+	return n < limit
 }
 
 // request reads the outermost object.
@@ -161,11 +185,9 @@ func (p *parser) check() {
 	r, end := p.r, len(p.b)
 	switch {
 	case r.ID.IsZero():
-		p.fail(end, Missing)
-		p.err.Field = "id"
+		p.missing(end, "", "id")
 	case len(r.Imp) == 0:
-		p.fail(end, Missing)
-		p.err.Field = "imp"
+		p.missing(end, "", "imp")
 	default:
 		p.checkImpIDs()
 	}
@@ -277,11 +299,9 @@ func (p *parser) impression(i int, m *Imp) int {
 	}
 	switch {
 	case m.ID.IsZero():
-		p.fail(start, Missing)
-		return p.fault("imp[]", []byte("id"))
+		return p.missing(start, "imp[]", "id")
 	case m.Listed == 0:
-		p.fail(start, Missing)
-		return p.fault("imp[]", []byte("banner|video|audio|native"))
+		return p.missing(start, "imp[]", "banner|video|audio|native")
 	}
 	return i
 }

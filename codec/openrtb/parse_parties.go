@@ -19,6 +19,7 @@ func (p *parser) inventory(i int, kind InventoryKind) int {
 		*d = Inventory{}
 	}
 	d.Kind = kind
+	site, app, dooh := kind == SiteInventory, kind == AppInventory, kind == DOOHInventory
 	k, i := p.first(i)
 	for k != nil {
 		switch string(k) {
@@ -29,25 +30,29 @@ func (p *parser) inventory(i int, kind InventoryKind) int {
 		case "domain":
 			i = p.str(i, &d.Domain)
 		case "page":
-			i = p.str(i, &d.Page)
+			i = p.strIf(site, i, &d.Page)
 		case "ref":
-			i = p.str(i, &d.Ref)
+			i = p.strIf(site, i, &d.Ref)
 		case "bundle":
-			i = p.str(i, &d.Bundle)
+			i = p.strIf(app, i, &d.Bundle)
 		case "storeurl":
-			i = p.str(i, &d.StoreURL)
+			i = p.strIf(app, i, &d.StoreURL)
 		case "ver":
-			i = p.str(i, &d.Ver)
+			i = p.strIf(app, i, &d.Ver)
 		case "keywords":
 			i = p.str(i, &d.Keywords)
 		case "cattax":
-			i = p.integer(i, (*int32)(&d.CatTax))
+			if dooh {
+				i = p.skip(i)
+			} else {
+				i = p.integer(i, (*int32)(&d.CatTax))
+			}
 		case "cat":
-			i = p.strs(i, &d.Cat)
+			i = p.strsIf(!dooh, i, &d.Cat)
 		case "sectioncat":
-			i = p.strs(i, &d.SectionCat)
+			i = p.strsIf(!dooh, i, &d.SectionCat)
 		case "pagecat":
-			i = p.strs(i, &d.PageCat)
+			i = p.strsIf(!dooh, i, &d.PageCat)
 		case "publisher":
 			i = p.publisher(i, d)
 		case "content":
@@ -334,6 +339,9 @@ func (p *parser) dataList(i int, dst *DataSpan, name string) int {
 	for !done {
 		var d Data
 		if i, ok = p.object(i); ok {
+			if !p.room(i, len(p.r.data), p.limit.Items/8) {
+				return -1
+			}
 			if i = p.dataItem(i, &d, name); i >= 0 {
 				p.r.data = append(p.r.data, d)
 			}
@@ -379,6 +387,9 @@ func (p *parser) segmentList(i int, dst *SegmentSpan) int {
 	for !done {
 		var s Segment
 		if i, ok = p.object(i); ok {
+			if !p.room(i, len(p.r.segments), p.limit.Items/8) {
+				return -1
+			}
 			if i = p.segment(i, &s); i >= 0 {
 				p.r.segments = append(p.r.segments, s)
 			}

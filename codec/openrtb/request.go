@@ -39,6 +39,7 @@ type BidRequest struct {
 	data     []Data
 	segments []Segment
 	scratch  []byte
+	key      [keyMax]byte // a key that had escapes, decoded
 }
 
 // Spans of the view's slabs; the zero span is empty.

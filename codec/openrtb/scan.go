@@ -6,12 +6,17 @@ import (
 	"unsafe"
 )
 
+// keyMax bounds the keys that had escapes and are decoded; it is longer than
+// all we know.
+const keyMax = 48
+
 // parser walks a body. Its methods take the index of a value's first byte and
 // return the index after it, or a negative one with err set: the position
 // stays in a register, and no value is looked at twice.
 type parser struct {
 	b     []byte
-	r     *BidRequest
+	r     *BidRequest // nil in a native request
+	key   *[keyMax]byte
 	depth int
 	limit Limits
 	imp   int32 // index of the impression being read, -1 outside
@@ -21,7 +26,6 @@ type parser struct {
 	// kinds are the distribution channels seen, a bit each.
 	kinds uint8
 	err   Error
-	key   [48]byte // a key that had escapes, decoded; longer than all we know
 }
 
 // fail notes the first fault; later ones are consequences.
@@ -42,6 +46,13 @@ func (p *parser) fault(object string, key []byte) int {
 			p.err.Field = unsafe.String(unsafe.SliceData(key), len(key))
 		}
 	}
+	return -1
+}
+
+// missing is the fault of a required field.
+func (p *parser) missing(i int, object, field string) int {
+	p.fail(i, Missing)
+	p.err.Object, p.err.Field = object, field
 	return -1
 }
 
@@ -97,29 +108,38 @@ func (p *parser) next(i int) ([]byte, int) {
 	return nil, p.fail(i, Syntax)
 }
 
+// keyAt reads the key at i and its colon. Most keys are shorter than eight
+// bytes and take one step.
 func (p *parser) keyAt(i int) ([]byte, int) {
-	if i >= len(p.b) || p.b[i] != '"' {
+	b := p.b
+	if i >= len(b) || b[i] != '"' {
 		return nil, p.fail(i, Syntax)
 	}
-	end, escaped := p.scan(i + 1)
-	if end < 0 {
-		return nil, end
+	i++
+	start, end, escaped := i, 0, false
+	if i+8 <= len(b) {
+		end = i + bits.TrailingZeros64(ending(binary.LittleEndian.Uint64(b[i:])))>>3
 	}
-	key := p.b[i+1 : end : end]
+	if end >= len(b) || b[end] != '"' {
+		if end, escaped = p.scan(i); end < 0 {
+			return nil, end
+		}
+	}
+	key := b[start:end:end]
 	if escaped {
 		key = p.decodeKey(key)
 	}
 	i = end + 1
-	if i < len(p.b) && p.b[i] <= ' ' {
+	if i < len(b) && b[i] <= ' ' {
 		i = p.space(i)
 	}
-	if i >= len(p.b) || p.b[i] != ':' {
+	if i >= len(b) || b[i] != ':' {
 		return nil, p.fail(i, Syntax)
 	}
-	if i++; i < len(p.b) && p.b[i] <= ' ' {
+	if i++; i < len(b) && b[i] <= ' ' {
 		i = p.space(i)
 	}
-	if i >= len(p.b) {
+	if i >= len(b) {
 		return nil, p.fail(i, Syntax)
 	}
 	return key, i
@@ -127,10 +147,10 @@ func (p *parser) keyAt(i int) ([]byte, int) {
 
 // decodeKey is the key without its escapes if it can be one of ours.
 func (p *parser) decodeKey(raw []byte) []byte {
-	if len(raw) > 6*len(p.key) {
+	if len(raw) > 6*keyMax {
 		return raw[:1] // a backslash: nobody's key
 	}
-	var buf [6 * len(p.key)]byte
+	var buf [6 * keyMax]byte
 	return p.key[:copy(p.key[:], appendUnescaped(buf[:0], raw))]
 }
 
@@ -176,46 +196,48 @@ func (p *parser) nextItem(i int) (at int, done bool) {
 const (
 	ones   = 0x0101010101010101
 	highs  = 0x8080808080808080
-	quotes = '"' * ones
+	twos   = 0x02 * ones
+	below  = 0x21 * ones
 	slants = '\\' * ones
-	blanks = ' ' * ones
 )
 
+// ending marks, in the high bits of the bytes of w, those that end a plain run
+// of a string: quotes, backslashes and control characters; the lowest mark is
+// exact. With bit 1 flipped a quote (0x22) is 0x20 and control characters stay
+// below it, so that one comparison finds both.
+func ending(w uint64) uint64 {
+	x, s := w^twos, w^slants
+	return ((x-below)&^w | (s-ones)&^s) & highs
+}
+
 // scan finds the end of the string whose first byte is at i: the index of the
-// closing quote. Eight bytes are looked at in one step: a byte of x that is
-// zero borrows into its high bit, and below the lowest such byte there are no
-// false ones.
+// closing quote. Eight bytes are looked at in one step.
 func (p *parser) scan(i int) (end int, escaped bool) {
 	b := p.b
-	for {
-		for i+8 <= len(b) {
-			w := binary.LittleEndian.Uint64(b[i:])
-			q, s := w^quotes, w^slants
-			m := ((q-ones)&^q | (s-ones)&^s | (w-blanks)&^w) & highs
-			if m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
+	for i < len(b) {
+		if i+8 <= len(b) {
+			m := ending(binary.LittleEndian.Uint64(b[i:]))
+			if m == 0 {
+				i += 8
+				continue
 			}
-			i += 8
+			i += bits.TrailingZeros64(m) >> 3
 		}
-		for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= ' ' {
-			i++
-		}
-		if i >= len(b) {
-			return p.fail(i, Syntax), escaped
-		}
-		switch b[i] {
-		case '"':
+		switch c := b[i]; {
+		case c == '"':
 			return i, escaped
-		case '\\':
+		case c == '\\':
 			escaped = true
 			if i = p.escape(i); i < 0 {
 				return i, escaped
 			}
-		default:
+		case c < ' ':
 			return p.fail(i, Syntax), escaped
+		default:
+			i++ // only in the last seven bytes
 		}
 	}
+	return p.fail(i, Syntax), escaped
 }
 
 // escape checks the escape at i and is the index after it.

@@ -18,7 +18,9 @@ func NewBroker(cfg Config, id unit.ShardID, shards int, node unit.NodeID, epoch 
 
 // SetAccounts makes specs the current accounts: index i of Reserve is specs[i].
 // Every shard must get every call, in the same order.
-func (b *Broker) SetAccounts(specs []AccountSpec, now unit.MonoTime, wall unit.WallTime) { panic("wip") }
+func (b *Broker) SetAccounts(specs []AccountSpec, now unit.MonoTime, wall unit.WallTime) {
+	panic("wip")
+}
 
 // Ready reports whether this shard has an answer for every account of the
 // first SetAccounts: a share of a lease, or the certainty that there is none.

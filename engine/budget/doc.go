@@ -3,19 +3,19 @@
 // deterministic state machine: time comes with every call, what it wants done
 // leaves through Effects, and it owns no goroutine, lock or clock.
 //
-//	      BudgetStore (journal, or a server)
-//	          ▲ Grant, Return   │ Reply (durable)
-//	          │                 ▼
-//	  ┌──────────────── home shard of the campaign ───────────────┐
-//	  │ pool: the node's lease for (account, local day)            │
-//	  └──┬────────────────────────▲───────────────────────────────┘
-//	     │ Give                   │ Ask, Back        (Message, shard to shard)
-//	     ▼                        │
-//	  ┌──────────── any shard, serving its users ─────────────────┐
-//	  │ available ──Reserve──► reserved (bucket) ──Post──► posted  │──► journal
-//	  │     ▲                     │                                │
-//	  │     └──── void (TTL) ─────┘                                │
-//	  └────────────────────────────────────────────────────────────┘
+//	    BudgetStore (journal, or a server)
+//	        ▲ Grant, Return   │ Reply (durable)
+//	        │                 ▼
+//	┌──────────────── home shard of the campaign ───────────────┐
+//	│ pool: the node's lease for (account, local day)            │
+//	└──┬────────────────────────▲───────────────────────────────┘
+//	   │ Give                   │ Ask, Back        (Message, shard to shard)
+//	   ▼                        │
+//	┌──────────── any shard, serving its users ─────────────────┐
+//	│ available ──Reserve──► reserved (bucket) ──Post──► posted  │──► journal
+//	│     ▲                     │                                │
+//	│     └──── void (TTL) ─────┘                                │
+//	└────────────────────────────────────────────────────────────┘
 //
 // # Who may bill a win
 //

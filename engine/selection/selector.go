@@ -126,6 +126,10 @@ func (s *Selector) Scan(rank *auction.Ranking, lost *[ReasonCount]uint32) (candi
 					lost[rejected(r)]++
 					continue
 				}
+				if c.values[cr] <= 0 {
+					lost[Worthless]++
+					continue
+				}
 				rank.Offer(auction.Bid{Price: c.values[cr], Line: uint32(i), Creative: uint32(cr), Tier: l.Tier})
 			}
 		}

@@ -1,7 +1,6 @@
 package campaign
 
 import (
-	"strconv"
 	"unicode"
 	"unicode/utf8"
 )
@@ -179,10 +178,4 @@ func domainParent(key []byte) (parent []byte, ok bool) {
 		first = i
 	}
 	return nil, false
-}
-
-func sizeKey(dst []byte, z Size) []byte {
-	dst = strconv.AppendUint(dst, uint64(z.W), 10)
-	dst = append(dst, 'x')
-	return strconv.AppendUint(dst, uint64(z.H), 10)
 }

@@ -20,6 +20,16 @@ type File struct {
 // Hash is of the file's bytes.
 func (f *File) Hash() uint64 { return f.hash }
 
+// lines counts the line items.
+func (f *File) lines() (n int) {
+	for a := range f.Advertisers {
+		for c := range f.Advertisers[a].Campaigns {
+			n += len(f.Advertisers[a].Campaigns[c].LineItems)
+		}
+	}
+	return n
+}
+
 // AdvertiserSpec is an advertiser as written.
 type AdvertiserSpec struct {
 	ID   string `yaml:"id"`

@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"slices"
+	"unsafe"
 
 	"millrace/codec/openrtb"
 )
@@ -14,14 +15,14 @@ import (
 //	    DEU  include 1, exclude 4     1 1 0 1 0 1     = (fallback ∪ include) \ exclude
 //	    FRA  include 1, 2             1 1 1 1 1 1
 //
-// A value named by few line items is two sorted lists, laid over a copy of the
-// fallback; one named by many is two bitmaps. A list costs 4 bytes an entry and
-// becomes a bitmap where it would be larger than that, so memory is bounded by
-// 4 bytes for each targeting value written, and 1 bit × lines a dimension.
+// A value named by few line items is two sorted lists, one named by many is two
+// bitmaps. A list costs 4 bytes an entry; a bitmap costs at
+// most 32 bytes for each line item in it (bitmapWorth). So memory is bounded by
+// 32 bytes for each targeting value written, and 1 bit × lines a dimension.
 //
 // Rejected: one bitmap a value (100,000 sites × 100,000 lines is 1.2 GB);
-// compressed (roaring) bitmaps: their container walk costs more than the copy
-// of 12 KB that replaces it here.
+// compressed (roaring) bitmaps: a walk over containers where this is one pass
+// over 12 KB.
 type index struct {
 	dimensions   [dimensionsMax]dimension
 	dictionaries [dimensionsMax]dictionary
@@ -88,14 +89,18 @@ func (d *dimension) build(entries []indexEntry, values uint32, lines int, open b
 	}
 }
 
-// compact is the list itself, or a bitmap where that is smaller. A catalog of
-// some hundred lines has bitmaps of a few words, which are faster too.
+// bitmapWorth: a list entry costs about as much time as this many words of a
+// bitmap, since neighbours in a sorted list meet in one word and wait for each
+// other.
+const bitmapWorth = 4
+
+// compact is the list itself, or a bitmap where that is faster to apply.
 func compact(list []uint32, lines int) ([]uint32, []uint64) {
 	if len(list) == 0 {
 		return nil, nil
 	}
 	words := wordsFor(lines)
-	if len(list)*4 < words*8 {
+	if len(list) < words/bitmapWorth {
 		return slices.Clone(list), nil
 	}
 	set := make([]uint64, words)
@@ -106,20 +111,25 @@ func compact(list []uint32, lines int) ([]uint32, []uint64) {
 }
 
 // narrow keeps in dst the line items that pass the values. closed leaves out
-// the fallback: only those that name a value pass.
-func (d *dimension) narrow(dst, scratch []uint64, values []uint32, closed bool) {
+// the fallback: only those that name a value pass. q lends its scratch.
+func (d *dimension) narrow(q *Query, dst []uint64, values []uint32, closed bool) {
 	if d.everyone {
 		if closed {
 			clear(dst)
 		}
 		return
 	}
-	known := 0
+	known, bitmaps := 0, 0
 	var only *posting
 	for _, v := range values {
-		if p := &d.postings[v]; !p.empty() {
-			known++
-			only = p
+		p := &d.postings[v]
+		if p.empty() {
+			continue
+		}
+		known++
+		only = p
+		if p.includeBits != nil {
+			bitmaps++
 		}
 	}
 	switch {
@@ -129,8 +139,53 @@ func (d *dimension) narrow(dst, scratch []uint64, values []uint32, closed bool) 
 		and(dst, d.fallback)
 	case known == 1 && !closed && len(only.include)+len(only.exclude) == 0:
 		d.narrowDense(dst, only)
+	case bitmaps == 0:
+		d.narrowSparse(q, dst, values, closed)
 	default:
-		d.narrowMany(dst, scratch[:len(dst)], values, closed)
+		d.narrowMany(dst, q.scratch[:len(dst)], values, closed)
+	}
+}
+
+// narrowSparse is for values that few include: those of them that are still in
+// dst are put aside, and back after the fallback took them out.
+func (d *dimension) narrowSparse(q *Query, dst []uint64, values []uint32, closed bool) {
+	n := 0
+	for _, v := range values {
+		include := d.postings[v].include
+		if need := n + len(include); need > len(q.aside) {
+			q.aside = append(q.aside, make([]uint32, need-len(q.aside))...)
+		}
+		aside := q.aside
+		for _, l := range include {
+			// No branch: whether l is still there is a coin toss.
+			aside[n] = l
+			n += int(dst[l/64] >> (l % 64) & 1)
+		}
+	}
+	if closed {
+		clear(dst)
+	} else {
+		and(dst, d.fallback)
+	}
+	for _, l := range q.aside[:n] {
+		dst[l/64] |= 1 << (l % 64)
+	}
+	d.exclude(dst, values)
+}
+
+// exclude takes out of dst whoever excludes one of the values.
+func (d *dimension) exclude(dst []uint64, values []uint32) {
+	for _, v := range values {
+		p := &d.postings[v]
+		for _, l := range p.exclude {
+			dst[l/64] &^= 1 << (l % 64)
+		}
+		if p.excludeBits != nil {
+			exclude := p.excludeBits[:len(dst)]
+			for i := range dst {
+				dst[i] &^= exclude[i]
+			}
+		}
 	}
 }
 
@@ -176,18 +231,7 @@ func (d *dimension) narrowMany(dst, pass []uint64, values []uint32, closed bool)
 			}
 		}
 	}
-	for _, v := range values {
-		p := &d.postings[v]
-		for _, l := range p.exclude {
-			pass[l/64] &^= 1 << (l % 64)
-		}
-		if p.excludeBits != nil {
-			exclude := p.excludeBits[:len(pass)]
-			for i := range pass {
-				pass[i] &^= exclude[i]
-			}
-		}
-	}
+	d.exclude(pass, values)
 	and(dst, pass)
 }
 
@@ -215,7 +259,7 @@ func (s *Snapshot) MatchRequest(q *Query, active, live, dst *Bitmap) {
 		fillWords(words, len(s.Lines))
 	}
 	for _, d := range requestDimensions {
-		s.index.dimensions[d].narrow(words, q.scratch, q.values[d], false)
+		s.index.dimensions[d].narrow(q, words, q.values[d], false)
 	}
 }
 
@@ -228,8 +272,8 @@ func (s *Snapshot) MatchImp(q *Query, base, dst *Bitmap) {
 	}
 	q.addSlots()
 	// Every line item names its slots, so the fallback of dimSlot is empty.
-	s.index.dimensions[dimSlot].narrow(dst.words, q.scratch, q.values[dimSlot], false)
-	s.index.dimensions[dimDeal].narrow(dst.words, q.scratch, q.values[dimDeal], q.private)
+	s.index.dimensions[dimSlot].narrow(q, dst.words, q.values[dimSlot], false)
+	s.index.dimensions[dimDeal].narrow(q, dst.words, q.values[dimDeal], q.private)
 }
 
 // Match is MatchRequest and MatchImp in one, for a request of one imp.
@@ -257,6 +301,20 @@ func (q *Query) addSlots() {
 
 // slotOf is the slot of a media type other than a banner.
 func slotOf(m openrtb.MediaType) uint32 { return slotVideo + uint32(m-openrtb.VideoMedia) }
+
+// IndexBytes is the memory of the targeting index, without its dictionaries.
+func (s *Snapshot) IndexBytes() int {
+	n := 0
+	for i := range s.index.dimensions {
+		d := &s.index.dimensions[i]
+		n += 8*len(d.fallback) + int(unsafe.Sizeof(posting{}))*len(d.postings)
+		for j := range d.postings {
+			p := &d.postings[j]
+			n += 4*(len(p.include)+len(p.exclude)) + 8*(len(p.includeBits)+len(p.excludeBits))
+		}
+	}
+	return n
+}
 
 func (b *Bitmap) resizeDirty(n int) {
 	w := wordsFor(n)

@@ -2,7 +2,6 @@ package campaign
 
 import (
 	"os"
-	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -54,13 +53,11 @@ func (f *File) check(faults strict.Faults, options Options) (*Snapshot, strict.F
 	return s, nil
 }
 
-// blames reports whether a fault of the text already stands at the field or at
-// something that holds it: what was not read is not judged a second time.
-func (f *File) blames(field string) bool {
+// blamed are the fields that have a fault of the text.
+func (f *File) blamed() map[string]bool {
+	fields := make(map[string]bool, len(f.faults))
 	for i := range f.faults {
-		if at := f.faults[i].Field; at == field || strings.HasPrefix(field, at) && (at == "" || field[len(at)] == '.' || field[len(at)] == '[') {
-			return true
-		}
+		fields[f.faults[i].Field] = true
 	}
-	return false
+	return fields
 }

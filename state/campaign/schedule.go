@@ -82,3 +82,6 @@ func (a *Activity) rebuild(s *Snapshot, now unit.WallTime) {
 		}
 	}
 }
+
+// Expire makes the next At rebuild the set.
+func (a *Activity) Expire() { a.until = a.from }

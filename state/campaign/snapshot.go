@@ -145,11 +145,12 @@ type Creative struct {
 	Language string
 	// Landing is the landing page's URL template.
 	Landing string
+	// Template makes its markup, LandingPage the address a click goes to.
+	Template    *creative.Template
+	LandingPage *creative.Landing
 	// CTR is the prior probability of a click after an impression, CVR of a
 	// conversion after a click.
 	CTR, CVR float32
-	// Spec is what Template was compiled from.
-	Spec creative.Spec
 	// What blocks it: ids into the snapshot's blocking dictionaries.
 	firstBlock, endBlock uint32
 }

@@ -29,6 +29,9 @@ type Config struct {
 	// Wall is the clock; FS the files (nil: the operating system's).
 	Wall func() unit.WallTime
 	FS   FS
+	// Alarm, if set, is told of every breach of an invariant, of a failed
+	// checkpoint and of the journal's end, from any goroutine.
+	Alarm func(error)
 }
 
 // Default is a configuration without Dir and Wall.

@@ -62,70 +62,73 @@ func TestWholeRepositoryHasNoFault(t *testing.T) {
 	}
 }
 
-// TestEveryRuleCanFail breaks one thing at a time. A case names the rule and a
-// part of what it must say; every rule of the table has at least one.
+// breaches break one thing at a time: the rule, where it must point and a part
+// of what it must say.
+var breaches = []struct {
+	name, rule, at, says string
+	change               map[string]string // "" deletes the file
+}{
+	{"upward", "layers", "codec/unit/up.go:3", "stands above",
+		map[string]string{"codec/unit/up.go": "package unit\n\nimport _ \"millrace/shards\"\n"}},
+	{"upward from a test", "layers", "engine/node/x_test.go:3", "stands above",
+		map[string]string{"engine/node/x_test.go": "package node\n\nimport _ \"millrace/bench/load\"\n"}},
+	{"bench imports tools", "layers", "bench/load/x.go:3", "stands above",
+		map[string]string{"bench/load/x.go": "package load\n\nimport _ \"millrace/tools/millrace\"\n"}},
+	{"netio to state", "layers", "netio/ingress/x.go:3", "never import each other",
+		map[string]string{"netio/ingress/x.go": "package ingress\n\nimport _ \"millrace/state/ledger\"\n"}},
+	{"state to models", "layers", "state/window/x.go:3", "never import each other",
+		map[string]string{"state/window/x.go": "package window\n\nimport _ \"millrace/models/gbdt\"\n"}},
+	{"models to netio", "layers", "models/gbdt/x.go:4", "never import each other",
+		map[string]string{"models/gbdt/x.go": "// Package gbdt scores.\npackage gbdt\n\nimport _ \"millrace/netio/ingress\"\n"}},
+	{"shards to state", "layers", "shards/x.go:3", "stands above",
+		map[string]string{"shards/x.go": "package shards\n\nimport _ \"millrace/state/ledger\"\n"}},
+	{"strange folder", "folders", "pkg:", "architecture",
+		map[string]string{"pkg/thing/doc.go": "// Package thing is.\npackage thing\n"}},
+	{"strange folder without Go", "folders", "scripts:", "architecture",
+		map[string]string{"scripts/x.sh": "true\n"}},
+	{"Go at the top", "folders", "main.go:", "top level",
+		map[string]string{"main.go": "// Command . is.\npackage main\n"}},
+	{"empty folder name", "names", "codec/util:", "util",
+		map[string]string{"codec/util/doc.go": "// Package util is.\npackage util\n"}},
+	{"empty package name", "names", "codec/text/doc.go:2", "common",
+		map[string]string{"codec/text/doc.go": "// Package common is.\npackage common\n"}},
+	{"no package comment", "docs", "state/window:", "without a package comment",
+		map[string]string{"state/window/doc.go": "package window\n"}},
+	{"a detached comment", "docs", "state/window:", "without a package comment",
+		map[string]string{"state/window/doc.go": "// Package window is time.\n\npackage window\n"}},
+	{"only a build tag", "docs", "state/window:", "without a package comment",
+		map[string]string{"state/window/doc.go": "//go:build linux\n\npackage window\n"}},
+	{"comment with another name", "docs", "state/window/doc.go:1", "begin it with \"Package window\"",
+		map[string]string{"state/window/doc.go": "// Package windows is time.\npackage window\n"}},
+	{"command without its name", "docs", "tools/millrace/doc.go:1", "begin it with \"Command millrace\"",
+		map[string]string{"tools/millrace/doc.go": "// The binary.\npackage main\n"}},
+	{"two package comments", "docs", "state/window/x.go:1", "second",
+		map[string]string{"state/window/x.go": "// Package window again.\npackage window\n"}},
+	{"not formatted", "gofmt", "state/window/x.go:3", "gofmt -w state/window/x.go",
+		map[string]string{"state/window/x.go": "package window\n\nvar  x = 1\n"}},
+	{"requirement without reason", "dependencies", "go.mod:6", "example.org/queue is required",
+		map[string]string{"docs/dependencies.md": "| `example.org/queue/v2` | more |\n| `example.org/lint` | x |\n"}},
+	{"no document", "dependencies", "go.mod:6", "example.org/queue is required",
+		map[string]string{"docs/dependencies.md": ""}},
+	{"tool without reason", "dependencies", "go.mod:12", "lint",
+		map[string]string{"docs/dependencies.md": "| `example.org/queue` | x |\n| `example.org/queue/v2` | more |\n"}},
+	{"import of an indirect module", "dependencies", "state/window/x.go:3", "example.org/hidden",
+		map[string]string{"state/window/x.go": "package window\n\nimport _ \"example.org/hidden/deep\"\n"}},
+	{"stale reason", "dependencies", "docs/dependencies.md:", "example.org/gone",
+		map[string]string{"docs/dependencies.md": whole()["docs/dependencies.md"] + "| `example.org/gone` | was useful |\n"}},
+	{"empty reason", "dependencies", "docs/dependencies.md:", "empty reason",
+		map[string]string{"docs/dependencies.md": whole()["docs/dependencies.md"] + "| `example.org/hidden` | |\n"}},
+	{"README drifts from CI", "readme", "README.md:", "go test",
+		map[string]string{"README.md": "Test it: make test\n"}},
+	{"CI drifts from README", "readme", ".ci/run:", "go test",
+		map[string]string{".ci/run": "make test\n"}},
+}
+
+// TestEveryRuleCanFail: each breach is found, by its rule alone; every rule of
+// the table has at least one.
 func TestEveryRuleCanFail(t *testing.T) {
-	cases := []struct {
-		name, rule, at, says string
-		change               map[string]string // "" deletes the file
-	}{
-		{"upward", "layers", "codec/unit/up.go:3", "stands above",
-			map[string]string{"codec/unit/up.go": "package unit\n\nimport _ \"millrace/shards\"\n"}},
-		{"upward from a test", "layers", "engine/node/x_test.go:3", "stands above",
-			map[string]string{"engine/node/x_test.go": "package node\n\nimport _ \"millrace/bench/load\"\n"}},
-		{"bench imports tools", "layers", "bench/load/x.go:3", "stands above",
-			map[string]string{"bench/load/x.go": "package load\n\nimport _ \"millrace/tools/millrace\"\n"}},
-		{"netio to state", "layers", "netio/ingress/x.go:3", "never import each other",
-			map[string]string{"netio/ingress/x.go": "package ingress\n\nimport _ \"millrace/state/ledger\"\n"}},
-		{"state to models", "layers", "state/window/x.go:3", "never import each other",
-			map[string]string{"state/window/x.go": "package window\n\nimport _ \"millrace/models/gbdt\"\n"}},
-		{"models to netio", "layers", "models/gbdt/x.go:4", "never import each other",
-			map[string]string{"models/gbdt/x.go": "// Package gbdt scores.\npackage gbdt\n\nimport _ \"millrace/netio/ingress\"\n"}},
-		{"shards to state", "layers", "shards/x.go:3", "stands above",
-			map[string]string{"shards/x.go": "package shards\n\nimport _ \"millrace/state/ledger\"\n"}},
-		{"strange folder", "folders", "pkg:", "architecture",
-			map[string]string{"pkg/thing/doc.go": "// Package thing is.\npackage thing\n"}},
-		{"strange folder without Go", "folders", "scripts:", "architecture",
-			map[string]string{"scripts/x.sh": "true\n"}},
-		{"Go at the top", "folders", "main.go:", "top level",
-			map[string]string{"main.go": "// Command . is.\npackage main\n"}},
-		{"empty folder name", "names", "codec/util:", "util",
-			map[string]string{"codec/util/doc.go": "// Package util is.\npackage util\n"}},
-		{"empty package name", "names", "codec/text/doc.go:2", "common",
-			map[string]string{"codec/text/doc.go": "// Package common is.\npackage common\n"}},
-		{"no package comment", "docs", "state/window:", "without a package comment",
-			map[string]string{"state/window/doc.go": "package window\n"}},
-		{"a detached comment", "docs", "state/window:", "without a package comment",
-			map[string]string{"state/window/doc.go": "// Package window is time.\n\npackage window\n"}},
-		{"only a build tag", "docs", "state/window:", "without a package comment",
-			map[string]string{"state/window/doc.go": "//go:build linux\n\npackage window\n"}},
-		{"comment with another name", "docs", "state/window/doc.go:1", "begin it with \"Package window\"",
-			map[string]string{"state/window/doc.go": "// Package windows is time.\npackage window\n"}},
-		{"command without its name", "docs", "tools/millrace/doc.go:1", "begin it with \"Command millrace\"",
-			map[string]string{"tools/millrace/doc.go": "// The binary.\npackage main\n"}},
-		{"two package comments", "docs", "state/window/x.go:1", "second",
-			map[string]string{"state/window/x.go": "// Package window again.\npackage window\n"}},
-		{"not formatted", "gofmt", "state/window/x.go:3", "gofmt -w state/window/x.go",
-			map[string]string{"state/window/x.go": "package window\n\nvar  x = 1\n"}},
-		{"requirement without reason", "dependencies", "go.mod:6", "example.org/queue is required",
-			map[string]string{"docs/dependencies.md": "| `example.org/queue/v2` | more |\n| `example.org/lint` | x |\n"}},
-		{"no document", "dependencies", "go.mod:6", "example.org/queue is required",
-			map[string]string{"docs/dependencies.md": ""}},
-		{"tool without reason", "dependencies", "go.mod:12", "lint",
-			map[string]string{"docs/dependencies.md": "| `example.org/queue` | x |\n| `example.org/queue/v2` | more |\n"}},
-		{"import of an indirect module", "dependencies", "state/window/x.go:3", "example.org/hidden",
-			map[string]string{"state/window/x.go": "package window\n\nimport _ \"example.org/hidden/deep\"\n"}},
-		{"stale reason", "dependencies", "docs/dependencies.md:", "example.org/gone",
-			map[string]string{"docs/dependencies.md": whole()["docs/dependencies.md"] + "| `example.org/gone` | was useful |\n"}},
-		{"empty reason", "dependencies", "docs/dependencies.md:", "empty reason",
-			map[string]string{"docs/dependencies.md": whole()["docs/dependencies.md"] + "| `example.org/hidden` | |\n"}},
-		{"README drifts from CI", "readme", "README.md:", "go test",
-			map[string]string{"README.md": "Test it: make test\n"}},
-		{"CI drifts from README", "readme", ".ci/run:", "go test",
-			map[string]string{".ci/run": "make test\n"}},
-	}
 	broken := map[string]bool{}
-	for _, c := range cases {
+	for _, c := range breaches {
 		t.Run(c.name, func(t *testing.T) {
 			files := whole()
 			for name, text := range c.change {

@@ -1,0 +1,121 @@
+package sim
+
+import (
+	"slices"
+	"testing"
+
+	"millrace/codec/unit"
+)
+
+const scriptRequests = 1500
+
+func TestSameSeedSameBytes(t *testing.T) {
+	for _, shards := range []int{1, 2, 7} {
+		run := func() ([]string, uint64) {
+			w := world(t, Config{Seed: 5, Shards: shards, Catalog: demo(t)})
+			return script(t, w, 11, scriptRequests), w.Schedule()
+		}
+		a, scheduleA := run()
+		b, scheduleB := run()
+		if !slices.Equal(a, b) || scheduleA != scheduleB {
+			t.Errorf("%d shards: two runs of one seed differ (schedules %x and %x)", shards, scheduleA, scheduleB)
+		}
+	}
+}
+
+// TestShardCountDoesNotDecide: which shard owns a user or a campaign must not
+// change what is decided, while every account has money on every shard. Only
+// the identity of wins (and so of tokens) names the shard.
+func TestShardCountDoesNotDecide(t *testing.T) {
+	var want []string
+	for _, shards := range []int{1, 2, 7} {
+		w := world(t, Config{Seed: uint64(shards), Shards: shards, Catalog: demo(t)})
+		got := canonical(script(t, w, 11, scriptRequests))
+		if want == nil {
+			want = got
+			continue
+		}
+		if len(got) != len(want) {
+			t.Fatalf("%d shards: %d answers, one shard gave %d", shards, len(got), len(want))
+		}
+		for i := range got {
+			if got[i] != want[i] {
+				t.Fatalf("%d shards, answer %d:\n got %s\nwant %s", shards, i, got[i], want[i])
+			}
+		}
+	}
+}
+
+// TestEveryBudgetHolds runs small budgets dry on several shards and recounts.
+func TestEveryBudgetHolds(t *testing.T) {
+	for _, shards := range []int{1, 3} {
+		snap := compile(t, tightCatalog)
+		w := world(t, Config{Seed: 3, Shards: shards, Catalog: snap})
+		script(t, w, 21, 4000)
+		posted, err := Recount(w.History, snap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var dry int
+		for i := range snap.Accounts {
+			a := &snap.Accounts[i]
+			limit := a.Daily
+			if a.Total > 0 && (limit == 0 || a.Total < limit) {
+				limit = a.Total
+			}
+			if posted[a.ID] > 0 && limit-posted[a.ID] < 50*unit.NanosPerUnit/1000 {
+				dry++
+			}
+		}
+		if dry == 0 {
+			t.Errorf("%d shards: no budget ran out, so the test showed nothing: %v", shards, posted)
+		}
+	}
+}
+
+const tightCatalog = `
+advertisers:
+  - id: a
+    name: A
+    domain: a.example.com
+    campaigns:
+      - id: small
+        currency: USD
+        time_zone: UTC
+        budget: {daily: 0.9}
+        line_items:
+          - id: small-banner
+            pricing: cpm
+            price: 3.50
+            creatives: [{id: small-300, size: 300x250, html: "<b>small</b>", landing: "https://a.example.com/"}]
+          - id: small-click
+            pricing: cpc
+            price: 0.02
+            creatives: [{id: small-click-300, size: 300x250, html: "<b>click</b>", landing: "https://a.example.com/c", ctr: 0.1}]
+      - id: two-level
+        currency: USD
+        time_zone: America/New_York
+        budget: {total: 2.5}
+        line_items:
+          - id: own-budget
+            pricing: cpm
+            price: 2.25
+            budget: {total: 0.7}
+            creatives: [{id: own-728, size: 728x90, html: "<b>own</b>", landing: "https://a.example.com/o"}]
+          - id: shared
+            pricing: cpm
+            price: 2.20
+            creatives: [{id: shared-320, size: 320x50, html: "<b>shared</b>", landing: "https://a.example.com/s"}]
+  - id: h
+    name: House
+    domain: h.example.com
+    campaigns:
+      - id: house
+        currency: USD
+        time_zone: UTC
+        line_items:
+          - id: house-line
+            kind: house
+            price: 0.01
+            creatives: [{id: house-300, size: 300x250, html: "<b>house</b>", landing: "https://h.example.com/"}]
+`

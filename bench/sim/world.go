@@ -1,0 +1,204 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"millrace/codec/event"
+	"millrace/codec/openrtb"
+	"millrace/codec/unit"
+	"millrace/engine/budget"
+	"millrace/engine/gateway"
+	"millrace/engine/selection"
+	"millrace/engine/serve"
+	"millrace/shards"
+	"millrace/state/campaign"
+	"millrace/state/ledger"
+	"millrace/state/store"
+)
+
+// Config of a World.
+type Config struct {
+	Seed    uint64
+	Shards  int
+	Catalog *campaign.Snapshot
+	Start   unit.WallTime
+	// Caps is the number of frequency-cap entries a shard remembers.
+	Caps int
+}
+
+// World is a node in simulation.
+type World struct {
+	cfg    Config
+	sim    *shards.Sim[serve.Message]
+	cores  []*serve.Core
+	keys   *event.Keyring
+	signer *event.Signer
+	store  *memoryStore
+
+	// History is every record in the order written, all shards together.
+	History []ledger.Record
+	// Answers are the answers given and not yet collected.
+	answers map[*serve.Context]bool
+}
+
+// Epoch and Node of a simulated world.
+const (
+	Epoch = unit.Epoch(1)
+	Node  = unit.NodeID(1)
+)
+
+// New makes a world and brings it up to its first leases.
+func New(cfg Config) (*World, error) {
+	w := &World{cfg: cfg, answers: map[*serve.Context]bool{}}
+	clock := shards.NewManualClock(cfg.Start)
+	w.store = newMemoryStore(clock.Wall)
+	var err error
+	if w.keys, err = event.NewKeyring([]event.Key{{ID: 1, Secret: []byte("a secret for simulations only, no other use")}}, 1); err != nil {
+		return nil, err
+	}
+	w.signer = w.keys.NewSigner()
+	sc := shards.Default()
+	sc.Shards, sc.MailboxSlots = cfg.Shards, 1<<14
+	sc.KindNames, sc.TimerNames = serve.KindNames, serve.TimerNames
+	registry := shards.NewRegistry()
+	metrics := serve.NewMetrics(registry)
+	core := serve.Default()
+	core.Node, core.Epoch, core.PublicURL = Node, Epoch, "http://sim.example"
+	core.Caps.Entries, core.Caps.Seed = max(cfg.Caps, 1024), 1
+	core.EventsPendingMax = 1 << 12
+	w.cores = make([]*serve.Core, cfg.Shards)
+	w.sim, err = shards.NewSim(sc, clock, cfg.Seed, func(s *shards.Shard[serve.Message]) shards.Handler[serve.Message] {
+		c, e := serve.New(core, s, &effects{world: w}, w.keys, nil, metrics)
+		if e != nil {
+			err = e
+		}
+		w.cores[s.ID()] = c
+		return c
+	})
+	if err != nil {
+		return nil, err
+	}
+	w.Load(cfg.Catalog)
+	w.Settle()
+	for i, c := range w.cores {
+		if !c.Broker().Ready() {
+			return nil, fmt.Errorf("sim: shard %d has no leases", i)
+		}
+	}
+	return w, nil
+}
+
+// Load swaps the catalog on every shard.
+func (w *World) Load(s *campaign.Snapshot) {
+	swaps := serve.PrepareCatalog(s, selection.Default(), len(w.cores))
+	for i, c := range w.cores {
+		w.sim.Invoke(unit.ShardID(i), func(*shards.Shard[serve.Message]) { c.Load(swaps[i]) })
+	}
+}
+
+// Settle runs until nobody has anything to do: messages, store and journal.
+func (w *World) Settle() {
+	for {
+		w.sim.Drain()
+		if len(w.store.replies) == 0 {
+			return
+		}
+		replies := w.store.replies
+		w.store.replies = nil
+		for i := range replies {
+			m := serve.Message{Type: serve.Budget, Budget: budget.ReplyMessage(&replies[i])}
+			w.sim.Submit(replies[i].Shard, &m)
+		}
+	}
+}
+
+// Advance moves time, timer by timer.
+func (w *World) Advance(d time.Duration) {
+	w.sim.Advance(d)
+	w.Settle()
+}
+
+// Wall is the world's time.
+func (w *World) Wall() unit.WallTime { return w.sim.Clock().Wall() }
+
+// Schedule is a hash of everything that ran, and in which order.
+func (w *World) Schedule() uint64 { return w.sim.Schedule() }
+
+// Answer is what a request got.
+type Answer struct {
+	Status   int
+	Body     []byte
+	Location []byte
+}
+
+// Bid puts a bid request to the shard that owns its user, lets the world
+// settle, and returns the answer. Malformed requests get 400.
+func (w *World) Bid(body []byte) Answer { return w.bid(body, false) }
+
+// Explain is Bid with X-Millrace-Debug: 1.
+func (w *World) Explain(body []byte) Answer { return w.bid(body, true) }
+
+func (w *World) bid(body []byte, debug bool) Answer {
+	x := serve.Context{Debug: debug}
+	if fault := openrtb.Parse(body, &x.Request); !fault.OK() {
+		return Answer{Status: 400, Body: fault.AppendReason(nil)}
+	}
+	var id gateway.Identity
+	user, known := id.Of(&x.Request)
+	x.User = selection.User{ID: user, Known: known}
+	return w.submit(unit.Owner(uint64(user), w.cfg.Shards), serve.Message{Type: serve.BidRequest, Context: &x})
+}
+
+// Event puts a tracking token to the shard that may bill it.
+func (w *World) Event(kind event.Kind, token []byte) Answer {
+	var x serve.Context
+	scratch, status := w.signer.Parse(token, w.Wall(), kind, &x.Token, nil)
+	x.TokenBuffer = scratch
+	if status != event.OK {
+		return Answer{Status: 403, Body: []byte(status.String())}
+	}
+	to := budget.Route(&x.Token, Node, Epoch, w.cfg.Shards)
+	return w.submit(to, serve.Message{Type: serve.Event, Context: &x})
+}
+
+func (w *World) submit(to unit.ShardID, m serve.Message) Answer {
+	if !w.sim.Submit(to, &m) {
+		return Answer{Status: 503}
+	}
+	w.Settle()
+	if !w.answers[m.Context] {
+		return Answer{Status: 0, Body: []byte("no answer")}
+	}
+	delete(w.answers, m.Context)
+	a := &m.Context.Answer
+	return Answer{Status: a.Status, Body: a.Body, Location: a.Location}
+}
+
+// effects are a simulated shard's: the store answers when the world settles,
+// and a record is durable once its batch has ended.
+type effects struct {
+	world   *World
+	written uint64
+	durable uint64
+}
+
+func (fx *effects) Reply(c *serve.Context) {
+	if fx.world.answers[c] {
+		panic("sim: one request answered twice")
+	}
+	c.Answer.Location = append([]byte(nil), c.Answer.Location...)
+	fx.world.answers[c] = true
+}
+
+func (fx *effects) Journal(r *ledger.Record) (uint64, bool) {
+	fx.world.History = append(fx.world.History, *r)
+	fx.written++
+	return fx.written, true
+}
+
+func (fx *effects) Durable() (uint64, bool) { return fx.written, true }
+
+func (fx *effects) Grant(r *store.GrantRequest)   { fx.world.store.grant(r) }
+func (fx *effects) Return(r *store.ReturnRequest) { fx.world.store.giveBack(r) }
+func (fx *effects) Flush()                        { fx.durable = fx.written }

@@ -1,0 +1,147 @@
+package creative
+
+import (
+	"unicode/utf8"
+
+	"millrace/codec/openrtb"
+)
+
+// context is the place a value is written to. Each has a table of what becomes
+// of a byte, inner escaping and JSON's together, so that a hole is filled in
+// one pass whatever it is nested in.
+type context uint8
+
+const (
+	plain    context = iota // as it is: notices, whose receiver parses them
+	jsonText                // inside a JSON string
+	inHTML                  // HTML text or a quoted attribute, inside a JSON string
+	inXML                   // XML text or a quoted attribute, inside a JSON string
+	cdata                   // a URL in a CDATA section, inside a JSON string
+	jsonJSON                // a JSON string, inside a JSON string
+	query                   // a component of a URL: percent-encoded
+	contexts
+)
+
+// escapes maps each ASCII byte to what is written, "" for itself.
+var escapes = buildEscapes()
+
+func buildEscapes() (t [contexts][utf8.RuneSelf]string) {
+	const hex = "0123456789ABCDEF"
+	percent := func(c byte) string { return string([]byte{'%', hex[c>>4], hex[c&15]}) }
+	inner := func(x context, c byte) string {
+		control := c < ' ' || c == 0x7f
+		switch x {
+		case inHTML:
+			switch {
+			case c == '&':
+				return "&amp;"
+			case c == '<':
+				return "&lt;"
+			case c == '>':
+				return "&gt;"
+			case c == '"':
+				return "&#34;"
+			case c == '\'':
+				return "&#39;"
+			case c == '`':
+				return "&#96;"
+			case c == '\\':
+				return "&#92;"
+			case control:
+				return " "
+			}
+		case inXML:
+			switch {
+			case c == '&':
+				return "&amp;"
+			case c == '<':
+				return "&lt;"
+			case c == '>':
+				return "&gt;"
+			case c == '"':
+				return "&#34;"
+			case c == '\'':
+				return "&#39;"
+			case control:
+				return " "
+			}
+		case cdata:
+			// No URL has these as they are; without them CDATA can't end.
+			if control || c == ' ' || c == '<' || c == '>' || c == ']' || c == '"' {
+				return percent(c)
+			}
+		case jsonJSON:
+			return string(openrtb.AppendEscaped(nil, []byte{c}))
+		case query:
+			if control || !unreserved(c) {
+				return percent(c)
+			}
+		}
+		return string(c)
+	}
+	for x := range contexts {
+		for c := range byte(utf8.RuneSelf) {
+			s := inner(x, c)
+			if x != plain && x != query {
+				s = string(openrtb.AppendEscaped(nil, s))
+			}
+			if s != string(c) {
+				t[x][c] = s
+			}
+		}
+	}
+	return t
+}
+
+func unreserved(c byte) bool {
+	return c-'a' < 26 || c-'A' < 26 || c-'0' < 10 || c == '-' || c == '.' || c == '_' || c == '~'
+}
+
+// appendEscaped appends v as the context wants it. Invalid UTF-8 becomes
+// U+FFFD, but for plain, and for URLs, where bytes are percent-encoded.
+func appendEscaped[T string | []byte](dst []byte, x context, v T) []byte {
+	if x == plain {
+		return append(dst, v...)
+	}
+	table, from := &escapes[x], 0
+	for i := 0; i < len(v); i++ {
+		c := v[i]
+		if c < utf8.RuneSelf {
+			if s := table[c]; s != "" {
+				dst = append(append(dst, v[from:i]...), s...)
+				from = i + 1
+			}
+			continue
+		}
+		if x == query || x == cdata {
+			const hex = "0123456789ABCDEF"
+			dst = append(append(dst, v[from:i]...), '%', hex[c>>4], hex[c&15])
+			from = i + 1
+			continue
+		}
+		var buf [utf8.UTFMax]byte
+		r, n := utf8.DecodeRune(buf[:copy(buf[:], v[i:])])
+		// XML has no U+FFFE and U+FFFF, and nobody needs them elsewhere.
+		if n > 1 && r != 0xFFFE && r != 0xFFFF {
+			i += n - 1
+			continue
+		}
+		dst = append(append(dst, v[from:i]...), "\uFFFD"...)
+		i += n - 1
+		from = i + 1
+	}
+	return append(dst, v[from:]...)
+}
+
+// appendStr is appendEscaped for text by reference: it is decoded to the end
+// of dst, escaped behind that, and moved to its place.
+func appendStr(dst []byte, x context, s openrtb.Str) []byte {
+	if !s.Escaped() {
+		return appendEscaped(dst, x, s.Raw())
+	}
+	at := len(dst)
+	dst = s.AppendText(dst)
+	decoded := len(dst)
+	dst = appendEscaped(dst, x, dst[at:decoded])
+	return dst[:at+copy(dst[at:], dst[decoded:])]
+}

@@ -1,0 +1,51 @@
+package openrtb
+
+import (
+	"testing"
+
+	"millrace/codec/corpus"
+)
+
+// FuzzRequest holds the parser against encoding/json (see the differential
+// tests), and against itself: what is parsed into a used view is what is
+// parsed into a fresh one.
+func FuzzRequest(f *testing.F) {
+	f.Add(richRequest)
+	for _, s := range []string{
+		`{"id":"a","imp":[{"id":"1","banner":{"w":300,"h":250,"format":[{"w":300,"h":250}]}}],"site":{"page":"https://a.example/"}}`,
+		`{"id":"a","imp":[{"id":"1","video":{"mimes":["video/mp4"],"protocols":[2,3]},"pmp":{"deals":[{"id":"d","bidfloor":1.5}]}}],"app":{"bundle":"b"}}`,
+		`{"id":"\u0061","tmax":933.33,"imp":[{"id":"1","native":{"request":"{\"assets\":[]}"}}],"dooh":{"id":"d"},"regs":{"ext":{"gdpr":1}}}`,
+		`{"id":"a","imp":[null]}`, `{"id":NaN}`, `{"id":"a","imp":[{"id":"1","banner":{"w":1e999}}]}`,
+	} {
+		f.Add([]byte(s))
+	}
+	if corpus.Dir() != "" {
+		for i, line := range corpusRequests(f) {
+			if i%16 == 0 {
+				f.Add(line)
+			}
+		}
+	}
+	var used BidRequest
+	f.Fuzz(func(t *testing.T, body []byte) {
+		compare(t, &used, body)
+		var fresh BidRequest
+		a, b := Parse(body, &used), Parse(body, &fresh)
+		if a.Code != b.Code || a.Offset != b.Offset {
+			t.Fatalf("used view: %v, fresh view: %v", a, b)
+		}
+		if a.OK() {
+			walk(&fresh)
+		}
+		_ = a.Error()
+	})
+}
+
+// walk reads every list, so that a wrong span is a panic.
+func walk(r *BidRequest) (n int) {
+	f := viewFacts(r)
+	for i := range r.Imp {
+		n += len(r.Imp[i].Native.Request.AppendText(nil))
+	}
+	return n + len(f)
+}

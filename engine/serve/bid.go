@@ -1,0 +1,155 @@
+package serve
+
+import (
+	"millrace/codec/openrtb"
+	"millrace/codec/unit"
+	"millrace/engine/auction"
+	"millrace/engine/budget"
+	"millrace/engine/selection"
+	"millrace/state/campaign"
+)
+
+// decision is the scratch of one bid request.
+type decision struct {
+	base    []byte // Config.PublicURL
+	ranking auction.Ranking
+	lost    [selection.ReasonCount]uint32
+	winners []winner
+	texts   []byte // what winners point into, by offset
+	render  renderer
+	answer  openrtb.Response
+	trace   trace
+}
+
+// winner is the bid that has an impression. Spans are into decision.texts.
+type winner struct {
+	imp      int
+	bid      auction.Bid
+	place    selection.Place
+	win      budget.Win
+	w, h     int32
+	id, adm  span
+	currency unit.Currency
+}
+
+type span struct{ from, to int }
+
+func (d *decision) reset() {
+	d.lost = [selection.ReasonCount]uint32{}
+	d.winners = d.winners[:0]
+	d.texts = d.texts[:0]
+	d.trace.reset()
+}
+
+// bid decides a request and answers it.
+func (c *Core) bid(x *Context) {
+	d := &c.decision
+	d.reset()
+	if c.sel == nil {
+		// Readiness is withheld until the catalog is loaded; who asks all the
+		// same hears when to come back.
+		x.Answer.Set(503, "catalog not loaded yet; try again\n")
+		c.fx.Reply(x)
+		return
+	}
+	now, wall := c.shard.Now(), c.shard.Wall()
+	c.sel.Begin(&x.Request, x.User, now, wall)
+	for i := range x.Request.Imp {
+		c.decide(x, i)
+	}
+	c.countDecision(x)
+	c.answer(x)
+	c.fx.Reply(x)
+}
+
+// decide runs one impression's auction: candidates in the total order, the
+// first that is admitted, funded and rendered wins.
+func (c *Core) decide(x *Context, i int) {
+	d := &c.decision
+	imp := &x.Request.Imp[i]
+	if imp.Media == 0 {
+		return
+	}
+	c.sel.BeginImp(imp)
+	d.ranking.Reset()
+	candidates, looked := 0, 0
+	for {
+		candidates = c.sel.Scan(&d.ranking, &d.lost)
+		for n := range d.ranking.Bids() {
+			b := &d.ranking.Bids()[n]
+			looked++
+			reason := c.try(x, i, b)
+			if x.Debug {
+				d.trace.tried(i, b, reason)
+			}
+			if reason == selection.Won {
+				d.lost[selection.LostToHigherBid] += uint32(max(candidates-looked, 0))
+				c.shard.Counters().Add(c.m.candidates, uint64(candidates))
+				return
+			}
+			d.lost[reason]++
+		}
+		if d.ranking.Exhausted() {
+			c.shard.Counters().Add(c.m.candidates, uint64(candidates))
+			return
+		}
+		d.ranking.Continue()
+	}
+}
+
+// try takes a bid through admission, money and markup. Only with Won has
+// anything changed.
+func (c *Core) try(x *Context, i int, b *auction.Bid) selection.Reason {
+	place, reason := c.sel.Admit(b)
+	if reason != selection.Won {
+		return reason
+	}
+	snap := c.sel.Catalog().Snapshot
+	l := &snap.Lines[b.Line]
+	accounts, pool := l.Accounts(), poolOf(l)
+	if x.Request.Test {
+		accounts = [2]int32{int32(campaign.NoAccount), int32(campaign.NoAccount)}
+	}
+	win, refused := c.broker.Reserve(accounts, b.Price, pool, c.shard.Now(), c.shard.Wall())
+	if refused != budget.Reserved {
+		c.count(c.m.refused[refused])
+		return selection.NoFunds
+	}
+	w := winner{imp: i, bid: *b, place: place, win: win, currency: l.Currency}
+	if !c.renderBid(x, &w) {
+		c.broker.Cancel(&win, accounts, b.Price, pool)
+		return selection.NoMarkup
+	}
+	if len(c.decision.winners) == 0 {
+		c.sel.RestrictCurrency(l.Currency)
+	}
+	c.sel.Give(campaign.LineIndex(b.Line))
+	c.tally.won(b.Line)
+	c.decision.winners = append(c.decision.winners, w)
+	return selection.Won
+}
+
+// poolOf is exact for impressions, whose price is known when they are won, and
+// expected for what may or may not follow them.
+func poolOf(l *campaign.LineItem) budget.Pool {
+	if l.Pricing == campaign.CPM {
+		return budget.Exact
+	}
+	return budget.Expected
+}
+
+func (c *Core) countDecision(x *Context) {
+	k := c.shard.Counters()
+	for r, n := range c.decision.lost {
+		if n > 0 {
+			k.Add(c.m.lost[r], uint64(n))
+		}
+	}
+	k.Add(c.m.impressionsOffered, uint64(len(x.Request.Imp)))
+	k.Add(c.m.impressionsWon, uint64(len(c.decision.winners)))
+	if len(c.decision.winners) > 0 {
+		k.Inc(c.m.requestsBid)
+	} else {
+		k.Inc(c.m.requestsNoBid)
+	}
+}

@@ -1,0 +1,56 @@
+package serve
+
+import (
+	"millrace/engine/budget"
+	"millrace/engine/selection"
+	"millrace/state/campaign"
+)
+
+// CatalogSwap is a new catalog for one shard.
+type CatalogSwap struct {
+	Catalog *selection.Catalog
+	// Accounts are the snapshot's, as the broker takes them.
+	Accounts []budget.AccountSpec
+}
+
+// PrepareCatalog makes each of n shards its swap to the snapshot. Slow work,
+// for the loader's goroutine; Core.Load then takes a swap inside a turn.
+func PrepareCatalog(s *campaign.Snapshot, cfg selection.Config, n int) []*CatalogSwap {
+	accounts := accountSpecs(s)
+	swaps := make([]*CatalogSwap, n)
+	for i := range swaps {
+		swaps[i] = &CatalogSwap{Catalog: selection.Prepare(s, cfg), Accounts: accounts}
+	}
+	return swaps
+}
+
+func accountSpecs(s *campaign.Snapshot) []budget.AccountSpec {
+	specs := make([]budget.AccountSpec, len(s.Accounts))
+	for i := range s.Accounts {
+		a := &s.Accounts[i]
+		specs[i] = budget.AccountSpec{
+			ID: a.ID, Campaign: a.Campaign, Name: a.Name, Daily: a.Daily, Total: a.Total, Currency: a.Currency, Zone: a.Zone,
+		}
+	}
+	for i := range s.Lines {
+		for _, a := range s.Lines[i].Accounts() {
+			if a >= 0 {
+				specs[a].Unit = max(specs[a].Unit, s.Lines[i].Price)
+			}
+		}
+	}
+	return specs
+}
+
+// Load swaps the catalog, inside the shard's turn. Counts, balances and caps go
+// on.
+func (c *Core) Load(swap *CatalogSwap) {
+	if c.sel == nil {
+		c.sel = selection.NewSelector(swap.Catalog, c.rates, c.caps)
+	} else {
+		c.tally.fold(c.sel.Catalog().Snapshot)
+		c.sel.Swap(swap.Catalog)
+	}
+	c.tally.resize(len(swap.Catalog.Snapshot.Lines))
+	c.broker.SetAccounts(swap.Accounts, c.shard.Now(), c.shard.Wall())
+}

@@ -1,0 +1,42 @@
+package serve
+
+import (
+	"millrace/codec/event"
+	"millrace/codec/openrtb"
+	"millrace/engine/selection"
+)
+
+// Context is one request and its answer, reused from request to request.
+type Context struct {
+	// Request and User are a bid request's. Request points into its body.
+	Request openrtb.BidRequest
+	User    selection.User
+	// Debug asks for an explanation of the decision.
+	Debug bool
+
+	// Token is an event's. Its Landing points into TokenBuffer.
+	Token       event.Token
+	TokenBuffer []byte
+
+	Answer Answer
+
+	// Carrier is what the request came on: for Effects, not for the Core.
+	Carrier any
+}
+
+// Answer is what a request gets.
+type Answer struct {
+	Status int
+	// JSON: the body is a bid response; otherwise it is plain text.
+	JSON bool
+	// Location of a redirect; valid until Reply returns.
+	Location []byte
+	// Body is appended to; its memory is kept.
+	Body []byte
+}
+
+// Set makes the answer a status with a plain-text body.
+func (a *Answer) Set(status int, text string) {
+	a.Status, a.JSON, a.Location = status, false, nil
+	a.Body = append(a.Body[:0], text...)
+}

@@ -1,0 +1,180 @@
+package serve
+
+import (
+	"time"
+
+	"millrace/codec/event"
+	"millrace/codec/unit"
+	"millrace/engine/budget"
+	"millrace/engine/selection"
+	"millrace/shards"
+	"millrace/state/ledger"
+	"millrace/state/profile"
+	"millrace/state/store"
+)
+
+// Effects is what a Core wants done in the world. Calls must not call back.
+type Effects interface {
+	// Reply sends the answer. The Context is not the Core's afterwards.
+	Reply(c *Context)
+	// Journal appends a record; false when the journal takes nothing.
+	Journal(r *ledger.Record) (pos uint64, ok bool)
+	// Durable is the position up to which the journal is on disk, and whether
+	// it still works. A Wake message follows each advance.
+	Durable() (pos uint64, alive bool)
+	// Grant and Return hand a request to the budget store.
+	Grant(r *store.GrantRequest)
+	Return(r *store.ReturnRequest)
+	// Flush ends a batch: what was journalled and replied leaves.
+	Flush()
+}
+
+// Config of a Core. Immutable.
+type Config struct {
+	Node  unit.NodeID
+	Epoch unit.Epoch
+	// PublicURL starts every tracking URL: scheme, host, no slash at the end.
+	PublicURL string
+	// TokenTTL is how long tracking URLs are valid.
+	TokenTTL time.Duration
+	// EventsPendingMax bounds the events that wait for the journal; beyond it
+	// new ones get 503.
+	EventsPendingMax int
+	// RatesEvery is how often shards tell each other what their users did.
+	RatesEvery time.Duration
+	// SweepEvery and SweepSlots: how the table of caps is cleaned, in slices.
+	SweepEvery time.Duration
+	SweepSlots int
+
+	Budget    budget.Config
+	Selection selection.Config
+	Caps      profile.Config
+}
+
+// Default is a configuration for a node without a public name.
+func Default() Config {
+	return Config{
+		PublicURL: "http://127.0.0.1:8080", TokenTTL: 24 * time.Hour, EventsPendingMax: 1 << 16,
+		RatesEvery: time.Second, SweepEvery: 100 * time.Millisecond, SweepSlots: 4096,
+		Budget: budget.Default(), Selection: selection.Default(), Caps: profile.Default(),
+	}
+}
+
+// Core is one shard's state. Owned by the shard.
+type Core struct {
+	cfg    Config
+	shard  *shards.Shard[Message]
+	fx     Effects
+	broker *budget.Broker
+	sel    *selection.Selector
+	rates  *selection.Rates
+	caps   *profile.Table
+	signer *event.Signer
+	m      *Metrics
+
+	decision decision
+	pending  acks
+	tally    tally
+	out      Message // scratch for sending
+}
+
+// New makes the core of a shard. It has no catalog until the first Load.
+func New(cfg Config, s *shards.Shard[Message], fx Effects, keys *event.Keyring, recovered *ledger.Recovered, m *Metrics) (*Core, error) {
+	caps, err := profile.New(cfg.Caps)
+	if err != nil {
+		return nil, err
+	}
+	c := &Core{
+		cfg: cfg, shard: s, fx: fx, caps: caps, signer: keys.NewSigner(), rates: selection.NewRates(), m: m,
+		pending: newAcks(cfg.EventsPendingMax), tally: newTally(),
+	}
+	c.decision.base = []byte(cfg.PublicURL)
+	c.broker = budget.NewBroker(cfg.Budget, s.ID(), s.Shards(), cfg.Node, cfg.Epoch, (*brokerEffects)(c), recovered)
+	s.After(cfg.RatesEvery, timerRates, 0)
+	s.After(cfg.SweepEvery, timerSweep, 0)
+	return c, nil
+}
+
+// Handle takes one message.
+func (c *Core) Handle(m *Message) {
+	switch m.Type {
+	case BidRequest:
+		c.bid(m.Context)
+	case Event:
+		c.event(m.Context)
+	case Budget:
+		c.broker.Handle(&m.Budget, c.shard.Now(), c.shard.Wall())
+	case Rates:
+		c.sel.Learn(m.ID, &m.Counts)
+	case Capped:
+		c.remember(m.User, m.Line)
+	case Wake:
+		// EndBatch looks at the journal.
+	}
+}
+
+// Timer takes a timer of the broker's or one of the core's own.
+func (c *Core) Timer(kind uint8, arg uint64) {
+	switch kind {
+	case timerRates:
+		c.share()
+		c.shard.After(c.cfg.RatesEvery, timerRates, 0)
+	case timerSweep:
+		c.caps.Sweep(c.shard.Now(), c.cfg.SweepSlots)
+		c.shard.After(c.cfg.SweepEvery, timerSweep, 0)
+	default:
+		c.broker.Timer(kind, arg, c.shard.Now(), c.shard.Wall())
+	}
+}
+
+// EndBatch lets the effects of a batch leave.
+func (c *Core) EndBatch() {
+	c.broker.EndBatch()
+	c.acknowledge()
+	if c.sel != nil {
+		c.sel.Fund(c.broker.Dry())
+	}
+	c.fx.Flush()
+}
+
+// share tells every other shard what this one's users did, and applies it here.
+func (c *Core) share() {
+	for {
+		id, counts, ok := c.rates.Take()
+		if !ok {
+			return
+		}
+		c.sel.Learn(id, &counts)
+		for to := range c.shard.Shards() {
+			if to := unit.ShardID(to); to != c.shard.ID() {
+				c.out = Message{Type: Rates, ID: id, Counts: counts}
+				if !c.shard.Send(to, &c.out) {
+					// A prediction a little off is better than a wait: counted, not repeated.
+					c.count(c.m.ratesLost)
+				}
+			}
+		}
+	}
+}
+
+func (c *Core) count(n shards.Counter) { c.shard.Counters().Inc(n) }
+
+// Broker is the shard's budget broker, for start, stop and the admin API.
+func (c *Core) Broker() *budget.Broker { return c.broker }
+
+// brokerEffects lets the broker act through its core.
+type brokerEffects Core
+
+func (fx *brokerEffects) SendBudget(to unit.ShardID, m *budget.Message) bool {
+	fx.out = Message{Type: Budget, Budget: *m}
+	return fx.shard.Send(to, &fx.out)
+}
+
+func (fx *brokerEffects) Grant(r *store.GrantRequest)   { fx.fx.Grant(r) }
+func (fx *brokerEffects) Return(r *store.ReturnRequest) { fx.fx.Return(r) }
+
+func (fx *brokerEffects) Journal(r *ledger.Record) (uint64, bool) { return fx.fx.Journal(r) }
+
+func (fx *brokerEffects) After(d time.Duration, kind uint8, arg uint64) {
+	fx.shard.After(d, kind, arg)
+}

@@ -1,0 +1,120 @@
+package serve
+
+import (
+	"millrace/codec/event"
+	"millrace/codec/unit"
+	"millrace/engine/budget"
+)
+
+// event decides about a verified token and answers once that is durable.
+func (c *Core) event(x *Context) {
+	t := &x.Token
+	if t.Test {
+		// Rule 19: never billed, budgeted or reported. The user's browser gets
+		// what it would get.
+		c.respondEvent(x)
+		c.fx.Reply(x)
+		return
+	}
+	if !c.pending.room() {
+		c.refuse(x, "too many events wait for the journal; try again\n")
+		return
+	}
+	outcome, pos := c.broker.Post(t, c.shard.Now(), c.shard.Wall())
+	c.count(c.m.events[t.Kind.Index()][outcome])
+	switch outcome {
+	case budget.NotDurable:
+		c.refuse(x, "the journal takes no events; try again\n")
+		return
+	case budget.Misrouted:
+		c.refuse(x, "the event met the wrong shard; try again\n")
+		return
+	case budget.Posted, budget.PostedLate, budget.Recorded, budget.Unfunded:
+		c.observe(t, outcome)
+	}
+	c.respondEvent(x)
+	if pos == 0 {
+		c.fx.Reply(x)
+		return
+	}
+	c.pending.push(pos, x)
+}
+
+func (c *Core) refuse(x *Context, why string) {
+	x.Answer.Set(503, why)
+	c.fx.Reply(x)
+}
+
+func (c *Core) respondEvent(x *Context) {
+	x.Answer.Set(204, "")
+	if x.Token.Kind == event.Click {
+		x.Answer.Status, x.Answer.Location = 302, x.Token.Landing
+	}
+}
+
+// observe lets a new event count: in reports, in predictions, and in the
+// user's caps.
+func (c *Core) observe(t *event.Token, o budget.Outcome) {
+	billed := unit.Nanos(0)
+	if o == budget.Posted || o == budget.PostedLate {
+		billed = t.Price
+	}
+	c.tally.happened(t.Line, t.Kind, billed)
+	c.rates.Observe(t.Creative, t.Kind)
+	if t.Kind != event.Impression {
+		return
+	}
+	owner := unit.Owner(uint64(t.User), c.shard.Shards())
+	if owner == c.shard.ID() {
+		c.remember(t.User, t.Line)
+		return
+	}
+	// A win of an earlier life: its home shard posted it, the user's shard
+	// remembers it.
+	c.out = Message{Type: Capped, User: t.User, Line: t.Line}
+	if !c.shard.Send(owner, &c.out) {
+		c.count(c.m.capsLost)
+	}
+}
+
+// remember counts an impression against the line's cap, where it has one.
+func (c *Core) remember(u unit.UserID, id unit.LineID) {
+	if c.sel == nil {
+		return
+	}
+	snap := c.sel.Catalog().Snapshot
+	line, ok := snap.Line(id)
+	if !ok || snap.Lines[line].FrequencyCap.Impressions == 0 {
+		return
+	}
+	if _, ok := c.caps.Add(u, id, c.shard.Now(), snap.Lines[line].FrequencyCap.Window); !ok {
+		c.count(c.m.capsLost)
+	}
+}
+
+// acknowledge answers the events whose records are on disk. When the journal
+// has failed the rest will never be: they are told to come back.
+func (c *Core) acknowledge() {
+	if c.pending.empty() {
+		return
+	}
+	durable, alive := c.fx.Durable()
+	for {
+		x, ok := c.pending.pop(durable)
+		if !ok {
+			break
+		}
+		c.fx.Reply(x)
+	}
+	if alive {
+		return
+	}
+	c.broker.Halt()
+	for {
+		x, ok := c.pending.pop(^uint64(0))
+		if !ok {
+			return
+		}
+		c.refuse(x, "the journal failed; the event may or may not be counted\n")
+	}
+}

@@ -1,0 +1,155 @@
+package serve
+
+import (
+	"github.com/bytedance/sonic"
+
+	"millrace/engine/auction"
+	"millrace/engine/selection"
+	"millrace/state/campaign"
+)
+
+// explainedMax bounds the line items an explanation lists one by one; the
+// others are counted by reason.
+const explainedMax = 200
+
+// trace notes the bids that were tried, for an explanation. Off the hot path.
+type trace struct{ bids []triedBid }
+
+type triedBid struct {
+	imp    int
+	bid    auction.Bid
+	reason selection.Reason
+}
+
+func (t *trace) reset() { t.bids = t.bids[:0] }
+
+func (t *trace) tried(imp int, b *auction.Bid, r selection.Reason) {
+	t.bids = append(t.bids, triedBid{imp, *b, r})
+}
+
+// Explanation is ext.millrace of a response to X-Millrace-Debug: 1.
+type Explanation struct {
+	Catalog  uint64           `json:"catalog_version"`
+	Shard    int              `json:"shard"`
+	User     string           `json:"user"`
+	Imps     []ImpExplanation `json:"imps"`
+	Overflow bool             `json:"targeting_overflow,omitempty"`
+}
+
+// ImpExplanation says what became of every line item at one impression.
+type ImpExplanation struct {
+	ID         string          `json:"id"`
+	Candidates []ExplainedBid  `json:"candidates"`
+	Excluded   []ExplainedLine `json:"excluded,omitempty"`
+	Reasons    map[string]int  `json:"excluded_by_reason,omitempty"`
+	Unlisted   int             `json:"unlisted,omitempty"`
+}
+
+// ExplainedBid is a creative of a candidate line.
+type ExplainedBid struct {
+	Line     string  `json:"line_item"`
+	Creative string  `json:"creative"`
+	Tier     uint8   `json:"tier"`
+	Pricing  string  `json:"pricing"`
+	CPM      string  `json:"ecpm"`
+	CTR      float64 `json:"predicted_ctr"`
+	CVR      float64 `json:"predicted_cvr,omitempty"`
+	Result   string  `json:"result"`
+	Code     int     `json:"loss_reason"`
+}
+
+// ExplainedLine is a line item that targeting or its budget left out.
+type ExplainedLine struct {
+	Line   string `json:"line_item"`
+	Reason string `json:"reason"`
+}
+
+// explain walks the whole catalog by the slow, independent rules (no index) and
+// says of every line item why it did or did not compete. It allocates.
+func (c *Core) explain(x *Context) []byte {
+	snap := c.sel.Catalog().Snapshot
+	e := Explanation{Catalog: snap.Version, Shard: int(c.shard.ID()), User: "unknown"}
+	if x.User.Known {
+		e.User = "known"
+	}
+	for i := range x.Request.Imp {
+		e.Imps = append(e.Imps, c.explainImp(x, i))
+	}
+	text, err := sonic.Marshal(map[string]Explanation{"millrace": e})
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+func (c *Core) explainImp(x *Context, i int) ImpExplanation {
+	imp := &x.Request.Imp[i]
+	e := ImpExplanation{ID: imp.ID.String(), Candidates: []ExplainedBid{}, Reasons: map[string]int{}}
+	if imp.Media == 0 {
+		e.Reasons["no valid media object"] = len(c.sel.Catalog().Snapshot.Lines)
+		return e
+	}
+	c.sel.BeginImp(imp)
+	snap := c.sel.Catalog().Snapshot
+	for l := range snap.Lines {
+		line := campaign.LineIndex(l)
+		why, funded := c.sel.Explain(line, c.shard.Wall())
+		switch {
+		case why == campaign.NotExcluded && (funded || c.traced(i, line)):
+			c.explainBids(&e, i, line)
+			continue
+		case why == campaign.NotExcluded:
+			e.exclude(snap.Lines[l].Name, "budget: no funds now")
+		default:
+			e.exclude(snap.Lines[l].Name, "targeting: "+why.String())
+		}
+	}
+	return e
+}
+
+func (e *ImpExplanation) exclude(line, reason string) {
+	e.Reasons[reason]++
+	if len(e.Excluded) == explainedMax {
+		e.Unlisted++
+		return
+	}
+	e.Excluded = append(e.Excluded, ExplainedLine{line, reason})
+}
+
+func (c *Core) traced(imp int, line campaign.LineIndex) bool {
+	for _, t := range c.decision.trace.bids {
+		if t.imp == imp && t.bid.Line == uint32(line) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Core) explainBids(e *ImpExplanation, imp int, line campaign.LineIndex) {
+	snap := c.sel.Catalog().Snapshot
+	l := &snap.Lines[line]
+	for cr := l.FirstCreative; cr < l.EndCreative; cr++ {
+		if len(e.Candidates) == explainedMax {
+			e.Unlisted++
+			continue
+		}
+		reason := c.sel.Reject(cr)
+		if reason == selection.Won {
+			reason = selection.LostToHigherBid
+		}
+		for _, t := range c.decision.trace.bids {
+			if t.imp == imp && t.bid.Creative == uint32(cr) {
+				reason = t.reason
+			}
+		}
+		ctr, cvr := c.sel.Predicted(cr)
+		b := ExplainedBid{
+			Line: l.Name, Creative: snap.Creatives[cr].Name, Tier: l.Tier, Pricing: l.Pricing.String(),
+			CPM: c.sel.Worth(cr).CPM().String(), CTR: ctr, Result: reason.String(), Code: int(reason.Code()),
+		}
+		if l.Pricing == campaign.CPA {
+			b.CVR = cvr
+		}
+		e.Candidates = append(e.Candidates, b)
+	}
+}

@@ -1,0 +1,59 @@
+package serve
+
+import (
+	"millrace/codec/unit"
+	"millrace/engine/budget"
+	"millrace/engine/selection"
+)
+
+// Kind is what a message asks of a shard.
+type Kind uint8
+
+// Kinds of messages.
+const (
+	BidRequest Kind = iota
+	Event
+	Budget
+	Rates
+	Capped
+	Wake
+
+	kindCount
+)
+
+// KindNames names the kinds in metrics.
+var KindNames = []string{"bid", "event", "budget", "rates", "capped", "wake"}
+
+// Message is what a shard's mailbox carries. Which fields count depends on
+// the kind.
+type Message struct {
+	Type    Kind
+	Context *Context         // BidRequest, Event
+	Budget  budget.Message   // Budget
+	Counts  selection.Counts // Rates
+	ID      unit.CreativeID  // Rates
+	User    unit.UserID      // Capped
+	Line    unit.LineID      // Capped
+}
+
+// Kind is the message's kind, for the shard's metrics.
+func (m *Message) Kind() uint8 { return uint8(m.Type) }
+
+// Timers of a shard: the broker's kinds come first.
+const (
+	timerRates = budget.TimerKinds + iota
+	timerSweep
+
+	timerCount
+)
+
+// TimerNames names the timers in metrics.
+var TimerNames = []string{"budget-tick", "budget-flush", "budget-work", "rates", "sweep"}
+
+func init() {
+	// Names are indexed by kind: a kind without a name would be counted under
+	// another's.
+	if len(KindNames) != int(kindCount) || len(TimerNames) != int(timerCount) {
+		panic("serve: a message or timer kind has no name")
+	}
+}

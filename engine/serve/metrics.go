@@ -1,0 +1,53 @@
+package serve
+
+import (
+	"millrace/codec/event"
+	"millrace/engine/budget"
+	"millrace/engine/selection"
+	"millrace/shards"
+)
+
+// Metrics are the counters of all cores of a node.
+type Metrics struct {
+	requestsBid        shards.Counter
+	requestsNoBid      shards.Counter
+	impressionsOffered shards.Counter
+	impressionsWon     shards.Counter
+	candidates         shards.Counter
+	lost               [selection.ReasonCount]shards.Counter
+	refused            [budget.ReasonCount]shards.Counter
+	events             [event.Kinds][budget.OutcomeCount]shards.Counter
+	ratesLost          shards.Counter
+	capsLost           shards.Counter
+}
+
+// NewMetrics defines the counters. Calling it again for one registry gives the
+// same counters.
+func NewMetrics(r *shards.Registry) *Metrics {
+	counter := func(name, help string, labels ...shards.Label) shards.Counter {
+		return r.Counter(shards.Desc{Name: "millrace_" + name, Help: help, Labels: labels})
+	}
+	m := &Metrics{
+		requestsBid:        counter("bid_requests", "Bid requests decided, by whether any impression got a bid.", shards.Label{Name: "result", Value: "bid"}),
+		requestsNoBid:      counter("bid_requests", "Bid requests decided, by whether any impression got a bid.", shards.Label{Name: "result", Value: "no_bid"}),
+		impressionsOffered: counter("impressions_offered", "Impressions in the bid requests."),
+		impressionsWon:     counter("impressions_bid", "Impressions for which a bid was made."),
+		candidates:         counter("candidates", "Line items that targeting let compete, over all impressions."),
+		ratesLost:          counter("rates_lost", "Deltas of click counts that another shard's full mailbox refused."),
+		capsLost:           counter("caps_lost", "Impressions that could not be remembered for a frequency cap."),
+	}
+	for i := range m.lost {
+		reason := selection.Reason(i)
+		m.lost[i] = counter("candidates_lost", "Candidates that did not win, by reason.", shards.Label{Name: "reason", Value: reason.String()})
+	}
+	for i := range m.refused {
+		m.refused[i] = counter("reservations_refused", "Reservations that the budget broker refused, by reason.", shards.Label{Name: "reason", Value: budget.Reason(i).String()})
+	}
+	for k := event.Impression; k.Valid(); k++ {
+		for o := range m.events[0] {
+			m.events[k.Index()][o] = counter("events", "Tracking events with a valid token, by kind and what became of them.",
+				shards.Label{Name: "kind", Value: k.String()}, shards.Label{Name: "outcome", Value: budget.Outcome(o).String()})
+		}
+	}
+	return m
+}
