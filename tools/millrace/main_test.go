@@ -355,3 +355,32 @@ func TestScreenFits(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigurationDoc keeps docs/configuration.md the same as the program.
+func TestConfigurationDoc(t *testing.T) {
+	file := filepath.Join("..", "..", "docs", "configuration.md")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields bytes.Buffer
+	if err := node.Default().WriteYAML(&fields, node.PrintOptions{Help: true}); err != nil {
+		t.Fatal(err)
+	}
+	const open, end = "```yaml\n", "```\n"
+	before, rest, ok := strings.Cut(string(b), open)
+	_, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("%s has no yaml block", file)
+	}
+	want := before + open + fields.String() + end + after
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if string(b) != want {
+		t.Errorf("%s is not what the program says; go test ./tools/millrace -run ConfigurationDoc -update rewrites it", file)
+	}
+}
