@@ -104,10 +104,10 @@ func (w *worker) took(r request, a *answer, size int) {
 			w.planImpressions(a.body)
 		}
 	}
-	if r.kind == kindClick && a.status == 302 && w.cfg.Conversions > 0 {
-		w.found[0].find(a.location, markConversion)
-		if w.found[0].n > 0 && w.rng.Float64() < w.cfg.Conversions {
-			w.plan1(kindConversion, w.found[0].path[0], 1)
+	if r.kind == kindClick && a.status == 302 && w.cfg.Conversions > 0 && w.rng.Float64() < w.cfg.Conversions {
+		w.path = appendConversion(w.path[:0], a.location)
+		if len(w.path) > 0 {
+			w.plan1(kindConversion, w.path, 1)
 		}
 	}
 	if !r.measured {

@@ -33,6 +33,7 @@ type worker struct {
 	waiting  int // requests without an answer yet
 	buf      []byte
 	found    [2]links
+	path     []byte // of the conversion being planned
 	host     []byte
 	live     *recording
 	spare    chan *recording // back from the collector
