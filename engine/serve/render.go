@@ -102,12 +102,12 @@ func (c *Core) signURLs(x *Context, w *winner, imp *openrtb.Imp, cr *campaign.Cr
 	}
 	r.vars.ImpressionURL = c.trackingURL(r.impression, l, event.Impression, c.impressionTTL(imp), nil)
 	r.impression = r.vars.ImpressionURL
-	if cr.LandingPage.WantsConversion() {
+	if cr.Landing.WantsConversion() {
 		c.prepareToken(l, event.Conversion, c.cfg.TokenTTL, nil)
 		r.conversion = c.signer.Append(r.conversion[:0], &r.token)
 		r.vars.Conversion = r.conversion
 	}
-	r.landing = cr.LandingPage.Append(r.landing[:0], &r.vars)
+	r.landing = cr.Landing.Append(r.landing[:0], &r.vars)
 	if len(r.landing) > event.LandingMax {
 		return false
 	}
