@@ -85,8 +85,9 @@ func TestOutOfDescriptors(t *testing.T) {
 
 func serveWithFewDescriptors(t *testing.T) {
 	s := serve(t, testConfig(), echo)
-	fmt.Println(s.Addr())
-	waitFor(t, func() bool { return s.acceptor.spare >= 0 })
+	c := dial(t, s) // so that netpoll has all it opens
+	say(t, c, post("/", ""))
+	answer(t, bufio.NewReader(c), "POST")
 	probe, err := unix.Open("/dev/null", unix.O_RDONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -100,6 +101,7 @@ func serveWithFewDescriptors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	fmt.Println(s.Addr())
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	if s.metrics.acceptFailures.Load() == 0 {
 		t.Error("accept never failed")
