@@ -116,10 +116,11 @@ func (c *conn) drainIdle() {
 	}
 }
 
-// killIdle closes the connection if nothing is owed to it. Holds rmu.
+// killIdle closes the connection if nothing is owed to it, and no request has
+// arrived that the poller has yet to read. Holds rmu.
 func (c *conn) killIdle(why *atomic.Uint64) {
 	c.mu.Lock()
-	if !c.dead && c.front == nil && c.owesNothing() {
+	if !c.dead && c.front == nil && c.owesNothing() && !hasInput(c.fd) {
 		c.killLocked(why)
 	}
 	c.mu.Unlock()
