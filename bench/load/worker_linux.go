@@ -315,7 +315,7 @@ func (w *worker) drop(i int, why failure) {
 // hands the recording over.
 func (w *worker) sweep() {
 	w.nextWork = w.now + sweepLength
-	if !w.everUp && w.now > int64(connectMax) {
+	if !w.everUp && w.now > int64(connectMax) && w.now < w.plan.end {
 		w.plan.end, w.plan.giveUp = w.now, w.now // nobody is there
 	}
 	for i := range w.conns {
