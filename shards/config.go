@@ -57,12 +57,14 @@ const ShardsMax = 256
 type Config struct {
 	// Shards is the number of shards.
 	Shards int
-	// CPUs are the logical CPUs the shards are pinned to, in order, starting
-	// over when there are fewer CPUs than shards. Empty means the CPUs this
-	// process may use.
+	// CPUs are the logical CPUs the shards' goroutines are pinned to, in order,
+	// starting over when there are fewer CPUs than shards. Empty means, with hop
+	// dispatch, the CPUs this process may use; with inline dispatch, no pinning:
+	// the submitters do the work there, and a pinned goroutine that is woken for
+	// what they leave takes its CPU from one of them, whichever is idle.
 	CPUs []int
-	// Unpinned leaves the shards' goroutines to the Go scheduler: neither
-	// locked to a thread nor pinned to a CPU.
+	// Unpinned leaves the shards' goroutines to the Go scheduler whatever the
+	// dispatch: neither locked to a thread nor pinned to a CPU.
 	Unpinned bool
 	// MailboxSlots is the capacity of each mailbox; it is rounded up to a
 	// power of two.
@@ -81,7 +83,8 @@ type Config struct {
 	// TimersMax bounds the pending timers of each shard.
 	TimersMax int
 	// StallNanosMax is how long a callback may take before it is counted as a
-	// stall; 0 turns the detector (one clock read a callback) off.
+	// stall; 0 turns the detector (one clock read a callback) off. The time is
+	// wall time: a thread that the system took the CPU from counts too.
 	StallNanosMax time.Duration
 	// Dispatch is how submitted messages reach the shard.
 	Dispatch Dispatch
@@ -100,7 +103,7 @@ func Default() Config {
 		MailboxSlots:   4096,
 		BatchMax:       64,
 		Spin:           SpinAuto,
-		InlineMessages: 256,
+		InlineMessages: 32,
 		TimersMax:      1 << 20,
 		StallNanosMax:  time.Millisecond,
 		Dispatch:       DispatchInline,

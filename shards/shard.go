@@ -37,6 +37,8 @@ type core[M any] struct {
 	kind    func(*M) uint8
 	metrics metrics
 	shards  []*Shard[M]
+	// registry is where handlers define metrics of their own.
+	registry *Registry
 }
 
 const (
@@ -122,7 +124,7 @@ func (t *targetSet) pop() (unit.ShardID, bool) {
 // newCore makes the shards and their handlers. Each newHandler runs under its
 // shard's turn.
 func newCore[M any](cfg Config, clock Clock, registry *Registry, kind func(*M) uint8, newHandler func(*Shard[M]) Handler[M]) *core[M] {
-	c := &core[M]{cfg: cfg, clock: clock, spin: cfg.spin(), kind: kind, metrics: defineMetrics(registry, cfg)}
+	c := &core[M]{cfg: cfg, clock: clock, spin: cfg.spin(), kind: kind, metrics: defineMetrics(registry, cfg), registry: registry}
 	now, wall := readClock(clock)
 	for i := range cfg.Shards {
 		s := &Shard[M]{
@@ -156,6 +158,9 @@ func (s *Shard[M]) Now() unit.MonoTime { return s.now }
 
 // Wall is the wall time of this batch.
 func (s *Shard[M]) Wall() unit.WallTime { return s.wall }
+
+// Registry is where the handler defines its metrics, in newHandler.
+func (s *Shard[M]) Registry() *Registry { return s.core.registry }
 
 // Counters is where this shard counts.
 func (s *Shard[M]) Counters() *CounterBlock { return s.block }

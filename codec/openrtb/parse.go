@@ -132,8 +132,10 @@ func (p *parser) request(i int) int {
 			i = p.flag(i, &r.Test, true)
 		case "allimps":
 			i = p.flag(i, &r.AllImps, false)
+			p.bad = false
 		case "cattax":
 			i = p.integer(i, (*int32)(&r.CatTax))
+			p.bad = false
 		case "cur":
 			i = p.strs(i, &r.Cur)
 		case "bcat":
@@ -154,7 +156,7 @@ func (p *parser) request(i int) int {
 			i = p.skip(i)
 		}
 		if p.bad && i >= 0 {
-			// The object with the bad number is the request itself.
+			// at, tmax or test: the object with the bad number is the request.
 			i = p.fail(i, Invalid)
 		}
 		if i < 0 {

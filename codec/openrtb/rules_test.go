@@ -135,9 +135,14 @@ func TestRule5WildNumbers(t *testing.T) {
 		{`{"id":"a","tmax":-1,` + oneImp + `}`, Invalid, "tmax: invalid value"},
 		{`{"id":"a","tmax":1e999,` + oneImp + `}`, Invalid, "tmax"},
 		{`{"id":"a","at":"x",` + oneImp + `}`, Invalid, "at"},
+		{`{"id":"a","test":"maybe",` + oneImp + `}`, Invalid, "test"},
 		{`{"id":"a","imp":[null]}`, Type, "imp[0]"},
 		{`{"id":"a","imp":[1]}`, Type, "imp[0]"},
 	})
+}
+
+func TestRule5UnreadableSideIssuesDoNotRefuse(t *testing.T) {
+	mustParse(t, `{"id":"a","cattax":1e999,"allimps":"x",`+oneImp+`,"site":{"cattax":"x"},"user":{"yob":-1e99},"source":{"fd":NaN}}`)
 }
 
 func TestRule5InvalidObjectIsAllThatIsInvalid(t *testing.T) {

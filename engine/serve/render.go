@@ -45,7 +45,7 @@ func (c *Core) renderBid(x *Context, w *winner) bool {
 			SeatID: c.sel.Catalog().Snapshot.Advertiser(campaign.LineIndex(w.bid.Line)).Name,
 			// First price: what is bid is what is paid. The exchange's own macro
 			// reaches us only in notices, which this answer does not ask for.
-			Price: w.bid.Price.CPM(), HasPrice: true, Currency: w.currency,
+			Price: w.place.Price, HasPrice: true, Currency: w.currency,
 		},
 		Native: native, CacheBuster: w.win.ID.Seq,
 	}
@@ -102,12 +102,12 @@ func (c *Core) signURLs(x *Context, w *winner, imp *openrtb.Imp, cr *campaign.Cr
 	}
 	r.vars.ImpressionURL = c.trackingURL(r.impression, l, event.Impression, c.impressionTTL(imp), nil)
 	r.impression = r.vars.ImpressionURL
-	if cr.LandingPage.WantsConversion() {
+	if cr.Landing.WantsConversion() {
 		c.prepareToken(l, event.Conversion, c.cfg.TokenTTL, nil)
 		r.conversion = c.signer.Append(r.conversion[:0], &r.token)
 		r.vars.Conversion = r.conversion
 	}
-	r.landing = cr.LandingPage.Append(r.landing[:0], &r.vars)
+	r.landing = cr.Landing.Append(r.landing[:0], &r.vars)
 	if len(r.landing) > event.LandingMax {
 		return false
 	}

@@ -6,8 +6,6 @@ import (
 	"millrace/codec/http1"
 )
 
-var headEnd = []byte("\r\n\r\n")
-
 // advance serves every complete request at the start of buf and returns what is
 // left: the beginning of a request, or requests that have to wait. Holds rmu.
 func (c *conn) advance(t *turn, buf []byte) []byte {
@@ -37,10 +35,9 @@ func (c *conn) advance(t *turn, buf []byte) []byte {
 func (c *conn) advanceHead(t *turn, buf []byte) (rest []byte, more bool) {
 	cfg := &c.srv.cfg
 	if c.phase == inHead {
-		// Dribbled heads are searched once, not parsed again for each byte.
-		from := max(0, min(c.scanned, len(buf))-3)
-		c.scanned = len(buf)
-		if !bytes.Contains(buf[from:], headEnd) {
+		// A dribbled head is parsed again for each line, not for each byte.
+		from := min(c.scanned, len(buf))
+		if bytes.IndexByte(buf[from:], '\n') < 0 {
 			return c.partialHead(buf)
 		}
 	}
@@ -63,7 +60,7 @@ func (c *conn) advanceHead(t *turn, buf []byte) (rest []byte, more bool) {
 	if t.req.Chunked {
 		c.phase, c.chunked = inChunks, http1.Chunked{Limit: cfg.BodyBytesMax}
 		c.expect(&t.req, len(buf) > n)
-		return buf, false // read goes on in the connection's own buffer
+		return buf, true
 	}
 	c.need = n + int(max(0, t.req.ContentLength))
 	if len(buf) < c.need {
@@ -122,11 +119,19 @@ func (c *conn) expect(r *http1.Request, begun bool) {
 	c.mu.Unlock()
 }
 
-// advanceChunks decodes a chunked body inside buf, which ends where the
-// connection's buffer does.
+// isInput tells whether buf is a part of the connection's own buffer: then they
+// end at the same place, counted with their capacities.
+func (c *conn) isInput(buf []byte) bool {
+	own := c.in[:cap(c.in)]
+	all := buf[:cap(buf)]
+	return len(own) > 0 && &all[len(all)-1] == &own[len(own)-1]
+}
+
+// advanceChunks decodes a chunked body inside buf, which must be in the
+// connection's own buffer: decoding moves what comes behind.
 func (c *conn) advanceChunks(t *turn, buf []byte) (rest []byte, more bool) {
-	if len(c.in) == 0 || &buf[len(buf)-1] != &c.in[len(c.in)-1] {
-		return buf, false // not yet in the connection's own buffer
+	if !c.isInput(buf) {
+		return buf, false // read copies it there first
 	}
 	n, status := c.chunked.Decode(buf[c.headLen:])
 	switch status {
