@@ -98,9 +98,19 @@ func (w *worker) observeStop() {
 	}
 }
 
+// lateMax is how long after the end a request is still sent that was due before
+// it: the client itself may have been held up.
+const lateMax = int64(100 * time.Millisecond)
+
 // ended reports that no further bid request will be sent.
 func (w *worker) ended() bool {
-	return w.now >= w.plan.end || w.sent >= w.plan.requests
+	switch {
+	case w.sent >= w.plan.requests:
+		return true
+	case w.gap > 0:
+		return int64(w.due) >= w.plan.end || w.now >= w.plan.end+lateMax
+	}
+	return w.now >= w.plan.end
 }
 
 func (w *worker) finished() bool {
@@ -131,7 +141,7 @@ func (w *worker) pause() time.Duration {
 			if w.gap == 0 {
 				return 0
 			}
-			until = min(until, int64(w.due), w.plan.end)
+			until = min(until, int64(w.due))
 		}
 		for k := range w.beacons {
 			if b := w.beacons[k].front(); b != nil {
@@ -305,7 +315,7 @@ func (w *worker) drop(i int, why failure) {
 // hands the recording over.
 func (w *worker) sweep() {
 	w.nextWork = w.now + sweepLength
-	if !w.everUp && w.now > int64(connectMax) {
+	if !w.everUp && w.now > int64(connectMax) && w.now < w.plan.end {
 		w.plan.end, w.plan.giveUp = w.now, w.now // nobody is there
 	}
 	for i := range w.conns {
