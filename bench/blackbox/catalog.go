@@ -102,7 +102,7 @@ func NewCatalogFile(t testing.TB, lines ...Line) string {
 
 // BannerRequest is a plain 300×250 request of one user from one country.
 func BannerRequest(id, user, country string) []byte {
-	return fmt.Appendf(nil, `{"id":%q,"at":1,"cur":["USD"],"imp":[{"id":"1","banner":{"w":300,"h":250},"bidfloor":0.01}],`+
+	return fmt.Appendf(nil, `{"id":%q,"at":1,"cur":["USD"],"imp":[{"id":"1","banner":{"w":300,"h":250}}],`+
 		`"site":{"id":"s1","domain":"news.example","page":"https://news.example/a"},`+
 		`"device":{"ua":"Mozilla/5.0 (X11; Linux x86_64)","ip":"203.0.113.7","geo":{"country":%q}},"user":{"id":%q},"tmax":120}`, id, country, user)
 }

@@ -257,7 +257,7 @@ var insecure = regexp.MustCompile(`http://[^\s"'<>]+`)
 func checkBid(b *openrtb2.Bid, o offer, cur string) error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if !(b.Price > 0) || b.Price > 1e6 {
+	if !(b.Price >= 0) || b.Price > 1e6 { // a house ad costs nothing
 		fault("price %v", b.Price)
 	}
 	if b.DealID == "" && o.cur == cur && b.Price < o.floor {

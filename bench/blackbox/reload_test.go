@@ -101,9 +101,10 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 // clean restarts and kills. Built with the race detector, so is the server; its
 // log is searched for reports at every end of a life.
 func TestMixed(t *testing.T) {
-	until := time.Now().Add(time.Duration(Size(t, "MILLRACE_MIXED", 6, 60)) * time.Second)
+	length := time.Duration(Size(t, "MILLRACE_MIXED", 6, 60)) * time.Second
 	file := NewCatalogFile(t, hotLines(0)...)
 	s := Start(t, Options{Data: t.TempDir(), Config: Settings(file, "catalog_poll: 200ms")})
+	until := time.Now().Add(length)
 	tr := &traffic{log: newBeaconLog(), countries: []string{"USA", "DEU"}, workers: 4, pause: time.Millisecond, hold: 20}
 	lives := 0
 	for version := 1; time.Now().Before(until); lives++ {

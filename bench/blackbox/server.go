@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -113,6 +114,7 @@ func start(t testing.TB, binary, configFile string, o Options) (*Server, error) 
 	}
 	s.cmd = exec.Command(binary, append(args, o.Args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	s.cmd.Env = environment()
 	dieWithTest(s.cmd)
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
@@ -147,6 +149,11 @@ func (s *Server) waitReady() error {
 		last = fmt.Errorf("/readyz: status %d, error %v", code, err)
 	}
 	return fmt.Errorf("not ready within %v: %w", readyWithin, last)
+}
+
+// environment is ours without what would configure the server.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MILLRACE_") })
 }
 
 func freeAddress(t testing.TB) string {
@@ -244,6 +251,7 @@ func Run(t testing.TB, args ...string) (code int, output string) {
 	cmd := exec.Command(Binary(t), args...)
 	var log logBuffer
 	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.Env = environment()
 	dieWithTest(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
