@@ -473,6 +473,10 @@ func (c *compiler) finish() {
 		case dimOS:
 			values = osLast + 1
 		}
+		switch d {
+		case dimCountry, dimRegion, dimCity, dimDevice, dimOS, dimLanguage:
+			s.index.dimensions[d].single = true
+		}
 		s.index.dimensions[d].build(c.entries[d], values, len(s.Lines), true)
 		c.entries[d] = nil
 	}
