@@ -460,6 +460,7 @@ func (c *compiler) frequencyCap(l *pendingLine) {
 // finish builds the index once every line item has its place.
 func (c *compiler) finish() {
 	s := c.snapshot
+	s.timeLines()
 	s.deals, s.rules = slices.Clip(s.deals), slices.Clip(s.rules)
 	for d := range dimensionsMax {
 		values := s.index.dictionaries[d].next
