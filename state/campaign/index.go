@@ -32,6 +32,8 @@ type index struct {
 type dimension struct {
 	// everyone: no line item asks about this dimension; it is skipped.
 	everyone bool
+	// single: a request has one value at most; see posting.eligible.
+	single   bool
 	fallback []uint64
 	postings []posting // by value id
 }
@@ -41,10 +43,13 @@ type dimension struct {
 type posting struct {
 	include, exclude         []uint32
 	includeBits, excludeBits []uint64
+	// eligible stands for both bitmaps, and the fallback, in a dimension where
+	// no other value can be in play: (fallback ∪ include) \ exclude.
+	eligible []uint64
 }
 
 func (p *posting) empty() bool {
-	return len(p.include)+len(p.exclude) == 0 && p.includeBits == nil && p.excludeBits == nil
+	return len(p.include)+len(p.exclude) == 0 && p.includeBits == nil && p.excludeBits == nil && p.eligible == nil
 }
 
 // indexEntry is one rule of one line item, on its way into the index.
@@ -86,6 +91,11 @@ func (d *dimension) build(entries []indexEntry, values uint32, lines int, open b
 		p := &d.postings[v]
 		p.include, p.includeBits = compact(sorted[starts[2*v]:starts[2*v+1]], lines)
 		p.exclude, p.excludeBits = compact(sorted[starts[2*v+1]:starts[2*v+2]], lines)
+		if d.single && (p.includeBits != nil || p.excludeBits != nil) {
+			eligible := slices.Clone(d.fallback)
+			d.overlay(eligible, []uint32{v})
+			*p = posting{eligible: eligible}
+		}
 	}
 }
 
@@ -111,7 +121,8 @@ func compact(list []uint32, lines int) ([]uint32, []uint64) {
 }
 
 // narrow keeps in dst the line items that pass the values. closed leaves out
-// the fallback: only those that name a value pass. q lends its scratch.
+// the fallback: only those that name a value pass. What is one bitmap to be
+// joined is not joined yet, but left with q for joinAll.
 func (d *dimension) narrow(q *Query, dst []uint64, values []uint32, closed bool) {
 	if d.everyone {
 		if closed {
@@ -136,7 +147,9 @@ func (d *dimension) narrow(q *Query, dst []uint64, values []uint32, closed bool)
 	case known == 0 && closed:
 		clear(dst)
 	case known == 0:
-		and(dst, d.fallback)
+		q.join(d.fallback)
+	case only.eligible != nil:
+		q.join(only.eligible)
 	case known == 1 && !closed && len(only.include)+len(only.exclude) == 0:
 		d.narrowDense(dst, only)
 	case bitmaps == 0:
@@ -144,6 +157,36 @@ func (d *dimension) narrow(q *Query, dst []uint64, values []uint32, closed bool)
 	default:
 		d.narrowMany(dst, q.scratch[:len(dst)], values, closed)
 	}
+}
+
+// join leaves a bitmap for joinAll.
+func (q *Query) join(b []uint64) {
+	q.joins[q.joined] = b
+	q.joined++
+}
+
+// joinAll keeps in dst what is in all the bitmaps left with q, four at a time:
+// the loop is bound by its loads and stores of dst.
+func (q *Query) joinAll(dst []uint64) {
+	rest := q.joins[:q.joined]
+	for ; len(rest) >= 4; rest = rest[4:] {
+		a, b, c, d := rest[0][:len(dst)], rest[1][:len(dst)], rest[2][:len(dst)], rest[3][:len(dst)]
+		for i := range dst {
+			dst[i] &= a[i] & b[i] & (c[i] & d[i])
+		}
+	}
+	if len(rest) >= 2 {
+		a, b := rest[0][:len(dst)], rest[1][:len(dst)]
+		for i := range dst {
+			dst[i] &= a[i] & b[i]
+		}
+		rest = rest[2:]
+	}
+	if len(rest) == 1 {
+		and(dst, rest[0])
+	}
+	clear(q.joins[:q.joined])
+	q.joined = 0
 }
 
 // narrowSparse is for values that few include: those of them that are still in
@@ -211,14 +254,20 @@ func (d *dimension) narrowDense(dst []uint64, p *posting) {
 	}
 }
 
-// narrowMany lays all values over a copy of the fallback: first everything
-// included, then everything excluded, since an exclusion always wins.
+// narrowMany lays all values over a copy of the fallback.
 func (d *dimension) narrowMany(dst, pass []uint64, values []uint32, closed bool) {
 	if closed {
 		clear(pass)
 	} else {
 		copy(pass, d.fallback)
 	}
+	d.overlay(pass, values)
+	and(dst, pass)
+}
+
+// overlay adds everybody who includes one of the values, then takes out
+// everybody who excludes one: an exclusion always wins.
+func (d *dimension) overlay(pass []uint64, values []uint32) {
 	for _, v := range values {
 		p := &d.postings[v]
 		for _, l := range p.include {
@@ -232,7 +281,6 @@ func (d *dimension) narrowMany(dst, pass []uint64, values []uint32, closed bool)
 		}
 	}
 	d.exclude(pass, values)
-	and(dst, pass)
 }
 
 // requestDimensions are those of the whole request, the most telling first.
@@ -261,6 +309,7 @@ func (s *Snapshot) MatchRequest(q *Query, active, live, dst *Bitmap) {
 	for _, d := range requestDimensions {
 		s.index.dimensions[d].narrow(q, words, q.values[d], false)
 	}
+	q.joinAll(words)
 }
 
 // MatchImp makes dst the line items of base, the answer of MatchRequest, that
@@ -274,6 +323,7 @@ func (s *Snapshot) MatchImp(q *Query, base, dst *Bitmap) {
 	// Every line item names its slots, so the fallback of dimSlot is empty.
 	s.index.dimensions[dimSlot].narrow(q, dst.words, q.values[dimSlot], false)
 	s.index.dimensions[dimDeal].narrow(q, dst.words, q.values[dimDeal], q.private)
+	q.joinAll(dst.words)
 }
 
 // Match is MatchRequest and MatchImp in one, for a request of one imp.
@@ -310,7 +360,7 @@ func (s *Snapshot) IndexBytes() int {
 		n += 8*len(d.fallback) + int(unsafe.Sizeof(posting{}))*len(d.postings)
 		for j := range d.postings {
 			p := &d.postings[j]
-			n += 4*(len(p.include)+len(p.exclude)) + 8*(len(p.includeBits)+len(p.excludeBits))
+			n += 4*(len(p.include)+len(p.exclude)) + 8*(len(p.includeBits)+len(p.excludeBits)+len(p.eligible))
 		}
 	}
 	return n

@@ -46,7 +46,10 @@ type Query struct {
 	// scratch is one bit a line item; aside lists some of them.
 	scratch []uint64
 	aside   []uint32
-	key     []byte
+	// joins are bitmaps of the snapshot, while a match is under way.
+	joins  [dimensionsMax][]uint64
+	joined int
+	key    []byte
 }
 
 // Begin makes q a query of s for a new request.

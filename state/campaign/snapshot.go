@@ -205,6 +205,8 @@ type Snapshot struct {
 	deals     []string
 	rules     []rule
 	schedules []schedule
+	timed     []timedLine
+	untimed   []uint64
 	index     index
 	blocks    blockIndex
 	blockIDs  []uint32
