@@ -116,8 +116,9 @@ type AccountSpec struct {
 	Total    unit.Nanos
 	Currency unit.Currency
 	Zone     *time.Location
-	// Unit is the most one reservation of the account takes (the largest price
-	// among its lines), 0 if unknown. Chunks hold several of it.
+	// Unit is the most one event of the account costs (the largest Price of a
+	// token among its lines: of CPC and CPA the full price), 0 if unknown. Every
+	// shard tries to keep that much at hand, so that a click finds its money.
 	Unit unit.Nanos
 	// Paused accounts hold no lease: what they have goes back.
 	Paused bool

@@ -455,7 +455,7 @@ func (b *Broker) gain(s int32, amount unit.Nanos, now unit.MonoTime) {
 	sl.asked = 0
 	sl.avail += amount
 	if amount > 0 {
-		sl.low = sl.avail / 2
+		sl.low = max(sl.avail/2, b.terms[s].spec.Unit)
 		sl.recalled = false
 	}
 	b.setWet(sl)

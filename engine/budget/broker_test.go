@@ -74,6 +74,9 @@ func (w *world) randomStep() {
 				i = max(0, len(w.wins)-1-w.r.IntN(20))
 			}
 			tok := w.wins[i]
+			if w.wall >= tok.Issued.Add(w.cfg.TokenTTL) {
+				return // refused before it comes here
+			}
 			if w.r.IntN(30) == 0 {
 				tok.Win.Epoch += 100
 			}
@@ -129,7 +132,9 @@ func TestWholeBudgetIsSpent(t *testing.T) {
 			for range 20_000 {
 				if !w.reserve(busy, [2]int32{0, -1}, 7, event.Impression, 7) {
 					w.settle()
-					w.advance(500 * time.Millisecond)
+					if !w.brokers[busy].Available(0) {
+						w.advance(500 * time.Millisecond)
+					}
 				}
 				if len(w.wins) == 100_003/7 {
 					break
@@ -248,7 +253,9 @@ func (w *world) balance(id unit.AccountID) Balance {
 // never from impressions already won.
 func TestClickCostsMoreThanItsReservation(t *testing.T) {
 	w := newWorld(t, 5, 1, noon)
-	w.setAccounts(oneAccount(1000, 0))
+	specs := oneAccount(1000, 0)
+	specs[0].Unit = 600
+	w.setAccounts(specs)
 	w.settle()
 	w.reserve(0, [2]int32{0, -1}, 500, event.Click, 5)
 	w.reserve(0, [2]int32{0, -1}, 600, event.Click, 5)
@@ -260,11 +267,6 @@ func TestClickCostsMoreThanItsReservation(t *testing.T) {
 		if o := w.post(&w.wins[2+i]); o != Posted {
 			t.Fatalf("impression %d: %s", i, o)
 		}
-	}
-	for range 20 { // gather the pool on the shard
-		_ = w.reserve(0, [2]int32{0, -1}, 900, event.Impression, 900)
-		w.settle()
-		w.advance(time.Second)
 	}
 	if o := w.post(&w.wins[0]); o != Posted {
 		t.Fatalf("first click: %s, %+v", o, w.balance(77))
@@ -302,13 +304,11 @@ func TestLocalMidnightAndDST(t *testing.T) {
 		midnight := (day + 1).Start(ny)
 		w.advance(midnight.Sub(w.wall) - 150*time.Millisecond)
 		before := len(w.wins)
-		spend()
-		if len(w.wins) != before {
+		if w.reserve(0, [2]int32{0, -1}, 1, event.Impression, 1) || w.reserve(1, [2]int32{0, -1}, 1, event.Impression, 1) {
 			t.Fatal("spent within the margin before midnight")
 		}
 		w.advance(midnight.Sub(w.wall) + 150*time.Millisecond)
-		spend()
-		if len(w.wins) != before {
+		if w.reserve(0, [2]int32{0, -1}, 1, event.Impression, 1) || w.reserve(1, [2]int32{0, -1}, 1, event.Impression, 1) {
 			t.Fatal("spent within the margin after midnight")
 		}
 		w.advance(100 * time.Millisecond)
@@ -340,8 +340,9 @@ func TestBudgetLoweredBelowWhatIsLeased(t *testing.T) {
 	w.setAccounts(oneAccount(100_000, 0))
 	w.settle()
 	for range 50 {
-		w.reserve(w.r.IntN(3), [2]int32{0, -1}, 100, event.Impression, 100)
-		w.settle()
+		for !w.reserve(w.r.IntN(3), [2]int32{0, -1}, 100, event.Impression, 100) {
+			w.settle()
+		}
 	}
 	reserved := w.balance(77).Reserved
 	w.setAccounts(oneAccount(reserved/2, 0))
@@ -392,7 +393,9 @@ func TestRestart(t *testing.T) {
 		w.setAccounts(oneAccount(10_000, 0))
 		w.settle()
 		for i := range 30 {
-			w.reserve(i%3, [2]int32{0, -1}, 10, event.Impression, 10)
+			for !w.reserve(i%3, [2]int32{0, -1}, 10, event.Impression, 10) {
+				w.settle()
+			}
 		}
 		for i := range 10 {
 			w.post(&w.wins[i])
@@ -514,15 +517,6 @@ func TestDeterministic(t *testing.T) {
 		}
 	}
 }
-
-type quietFx struct{ pos uint64 }
-
-func (*quietFx) SendBudget(unit.ShardID, *Message) bool { return true }
-func (f *quietFx) Journal(*ledger.Record) (uint64, bool) {
-	f.pos++
-	return f.pos, true
-}
-func (*quietFx) After(time.Duration, uint8, uint64) {}
 
 func TestBucketsNeverStraddleMidnight(t *testing.T) {
 	for ttl := int64(1); ttl <= 3*3600; ttl += 7 {

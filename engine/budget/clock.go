@@ -134,6 +134,11 @@ func (b *Broker) rollSlot(s int32, day unit.Day) {
 	if day <= sl.day {
 		return
 	}
+	if sl.home != none {
+		// Into the pool, past whoever is hungry: setDay returns all of it.
+		b.homes[sl.home].pool += sl.avail
+		sl.avail = 0
+	}
 	b.giveUp(s)
 	b.setDay(s, day)
 	if sl.home != none && sl.active {

@@ -164,6 +164,7 @@ func (b *Broker) fundLive(id unit.AccountID, t *event.Token, now unit.MonoTime, 
 	if f.slot == none {
 		return f, false
 	}
+	b.draw(f.slot, t.Price, now)
 	sl := &b.slots[f.slot]
 	number := t.Issued.Unix() / b.width
 	entry := int(number & (ring - 1))
@@ -185,6 +186,23 @@ func (b *Broker) fundLive(id unit.AccountID, t *event.Token, now unit.MonoTime, 
 	return f, sl.avail >= t.Price && b.open(sl, now, wall)
 }
 
+// draw moves money from the pool of an account that is at home here into the
+// slot, when an event may cost more than the slot has. No message is needed.
+func (b *Broker) draw(s int32, price unit.Nanos, now unit.MonoTime) {
+	sl := &b.slots[s]
+	if sl.avail >= price || sl.home == none || !sl.active || b.draining {
+		return
+	}
+	h := &b.homes[sl.home]
+	if missing := price - sl.avail; !h.initial && missing <= h.pool && h.day == sl.day {
+		b.now = now
+		h.pool -= missing
+		h.served += missing
+		sl.avail += missing
+		b.topUp(sl.home)
+	}
+}
+
 // fundDead looks at what the dead epoch left, then at what is available today.
 func (b *Broker) fundDead(id unit.AccountID, t *event.Token, now unit.MonoTime, wall unit.WallTime) (f source, ok bool) {
 	f = source{slot: b.ids.get(id), entry: -1, dead: none}
@@ -197,6 +215,7 @@ func (b *Broker) fundDead(id unit.AccountID, t *event.Token, now unit.MonoTime, 
 	if f.slot == none {
 		return f, false
 	}
+	b.draw(f.slot, t.Price, now)
 	sl := &b.slots[f.slot]
 	return f, sl.avail >= t.Price && b.open(sl, now, wall)
 }

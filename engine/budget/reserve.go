@@ -91,7 +91,8 @@ func (b *Broker) ask(s int32, need unit.Nanos, now unit.MonoTime) {
 	b.now = now
 	elapsed := max(now.Sub(sl.usedSince), b.cfg.ShareHorizon/64)
 	want := scale(sl.used, int64(b.cfg.ShareHorizon), int64(elapsed), 1<<60)
-	want = max(want, scale(need, 16, 1, 1<<60))
+	// A click costs far more than was reserved for it: one has to fit in.
+	want = max(want, scale(need, 16, 1, 1<<60), scale(b.terms[s].spec.Unit, 4, 1, 1<<60))
 	sl.asked = need
 	if sl.home != none {
 		b.serve(sl.home, b.id, want, need, now)
