@@ -122,6 +122,9 @@ func TestManyAccounts(t *testing.T) {
 	begun := time.Now()
 	b, _, specs, wall := liveBroker(t, n)
 	t.Logf("%d accounts ready after %v", n, time.Since(begun))
+	begun = time.Now()
+	b.SetAccounts(specs, 1, wall)
+	t.Logf("the same catalog again: %v", time.Since(begun))
 	for i := range specs {
 		if _, r := b.Reserve([2]int32{int32(i), -1}, 1000, Exact, 2, wall); r != Reserved {
 			t.Fatalf("account %d: %s", i, r)

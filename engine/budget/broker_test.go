@@ -22,7 +22,9 @@ func TestRandomLives(t *testing.T) {
 	var outcomes [OutcomeCount]int
 	var reasons [ReasonCount]int
 	for seed := range seeds {
-		w := newWorld(t, seed, 1+int(seed%4), noon.Add(time.Duration(seed)*47*time.Minute))
+		// Shortly before midnight in one of the zones.
+		eve := []time.Duration{11*time.Hour + 50*time.Minute, 16*time.Hour + 50*time.Minute, 6*time.Hour + 5*time.Minute, 22*time.Hour + 50*time.Minute}[seed/2%4]
+		w := newWorld(t, seed, 1+int(seed%4), noon.Add(eve))
 		w.boxMax = 2 + w.r.IntN(30)
 		w.refuse = []int{0, 2, 10}[seed%3]
 		w.setAccounts(testSpecs(w.r, 10))
@@ -50,6 +52,9 @@ func TestRandomLives(t *testing.T) {
 		if n == 0 && Outcome(o) != Misrouted && Outcome(o) != NotDurable && !testing.Short() {
 			t.Errorf("%s never happened", Outcome(o))
 		}
+	}
+	if reasons[DayClosed] == 0 {
+		t.Error("no reservation met a closed day")
 	}
 }
 
@@ -91,6 +96,12 @@ func (w *world) randomStep() {
 	case k < 90:
 		for range w.r.IntN(20) {
 			w.step()
+		}
+	case k == 90:
+		// Into the margin before somebody's midnight, if that is near.
+		b := w.brokers[0]
+		if left := b.zones[w.r.IntN(len(b.zones))].stop.Sub(w.wall); left > 0 && left < 30*time.Minute {
+			w.advance(left + time.Duration(w.r.IntN(400))*time.Millisecond)
 		}
 	case k < 96:
 		w.advance(time.Duration(w.r.Int64N(int64(3 * time.Second))))
@@ -553,4 +564,99 @@ func TestIDTable(t *testing.T) {
 			t.Fatalf("get %d", probe)
 		}
 	}
+}
+
+func TestRouting(t *testing.T) {
+	w := newWorld(t, 13, 3, noon)
+	w.setAccounts(oneAccount(100_000, 0))
+	w.settle()
+	for s := range 3 {
+		for !w.reserve(s, [2]int32{0, -1}, 10, event.Impression, 10) {
+			w.settle()
+		}
+	}
+	for i := range w.wins {
+		tok := &w.wins[i]
+		if got := Route(tok, testNode, w.epoch, 3); got != tok.Win.Shard {
+			t.Fatalf("win of shard %d goes to %d", tok.Win.Shard, got)
+		}
+		for s, b := range w.brokers {
+			if unit.ShardID(s) != tok.Win.Shard {
+				if o, _ := b.Post(tok, w.now, w.wall); o != Misrouted {
+					t.Fatalf("shard %d decided about a win of shard %d: %s", s, tok.Win.Shard, o)
+				}
+			}
+		}
+		for _, shards := range []int{1, 2, 7} {
+			if got := Route(tok, testNode, w.epoch+1, shards); got != Home(5, shards) {
+				t.Fatalf("a dead win goes to %d of %d", got, shards)
+			}
+		}
+		if o := w.post(tok); o != Posted {
+			t.Fatal(o)
+		}
+	}
+}
+
+func TestRememberedWinsAreBounded(t *testing.T) {
+	w := newWorld(t, 14, 1, noon)
+	w.cfg.SeenPagesMax = 2
+	w.start(1)
+	w.setAccounts(oneAccount(0, 0))
+	w.settle()
+	b := w.brokers[0]
+	tok := event.Token{Kind: event.Impression}
+	for i := range 4 * ledger.PageWins {
+		win, r := b.Reserve([2]int32{-1, -1}, 0, Exact, w.now, w.wall)
+		if r != Reserved {
+			t.Fatal(r)
+		}
+		if i%ledger.PageWins == 5 {
+			tok.Win, tok.Issued = win.ID, win.Issued
+			if o, _ := b.Post(&tok, w.now, w.wall); o != Recorded {
+				t.Fatal(o)
+			}
+		}
+	}
+	w.advance(time.Second)
+	if n := b.Counts().SeenPages; n > 3 {
+		t.Fatalf("%d pages", n)
+	}
+	if o, _ := b.Post(&tok, w.now, w.wall); o != Duplicate {
+		t.Fatalf("a win of a young page: %s", o)
+	}
+	tok.Win.Seq = 6
+	if o, _ := b.Post(&tok, w.now, w.wall); o != Unknown {
+		t.Fatalf("a win of a dropped page: %s", o)
+	}
+}
+
+func TestRemovedAccountDrains(t *testing.T) {
+	w := newWorld(t, 15, 3, noon)
+	specs := testSpecs(w.r, 6)
+	w.setAccounts(specs)
+	w.settle()
+	for s := range 3 {
+		w.reserve(s, [2]int32{0, -1}, 1, event.Impression, 1)
+	}
+	w.setAccounts(specs[2:])
+	w.specs = specs
+	w.settle()
+	w.conserve()
+	for i := range w.wins {
+		if o := w.post(&w.wins[i]); o != Posted {
+			t.Fatalf("an impression won before the removal: %s", o)
+		}
+	}
+	w.advance(10 * time.Minute)
+	b, _ := w.book.Account(specs[0].ID)
+	if b.Committed != b.Posted {
+		t.Fatalf("the removed account still holds %v", b.Committed-b.Posted)
+	}
+	w.setAccounts(specs) // and it comes back
+	w.settle()
+	if !w.reserve(0, [2]int32{0, -1}, 1, event.Impression, 1) && specs[0].Daily+specs[0].Total > 0 {
+		t.Fatal("the account that came back has no money")
+	}
+	w.conserve()
 }
