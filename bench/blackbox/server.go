@@ -124,8 +124,7 @@ func start(t testing.TB, binary, configFile string, o Options) (*Server, error) 
 		close(s.exited)
 	}()
 	if err := s.waitReady(); err != nil {
-		_ = s.cmd.Process.Kill()
-		<-s.exited
+		s.quit()
 		return nil, fmt.Errorf("%w\n%s", err, s.LogTail())
 	}
 	return s, nil
@@ -212,10 +211,7 @@ func (s *Server) Stop() {
 	select {
 	case <-s.exited:
 	case <-time.After(stopWithin):
-		_ = s.cmd.Process.Signal(syscall.SIGQUIT) // leaves the stacks in the log
-		time.Sleep(time.Second)
-		_ = s.cmd.Process.Kill()
-		<-s.exited
+		s.quit()
 		s.t.Errorf("the server did not stop within %v of SIGTERM\n%s", stopWithin, s.LogTail())
 		return
 	}
@@ -223,6 +219,17 @@ func (s *Server) Stop() {
 		s.t.Errorf("after SIGTERM the server ended with %v, want exit 0\n%s", s.err, s.LogTail())
 	}
 	s.checkLog()
+}
+
+// quit ends a server that hangs; it leaves its stacks in the log.
+func (s *Server) quit() {
+	_ = s.cmd.Process.Signal(syscall.SIGQUIT)
+	select {
+	case <-s.exited:
+	case <-time.After(5 * time.Second):
+		_ = s.cmd.Process.Kill()
+		<-s.exited
+	}
 }
 
 // Signal sends a signal to the process.
@@ -269,7 +276,7 @@ func Run(t testing.TB, args ...string) (code int, output string) {
 // LogTail is the end of the server's output.
 func (s *Server) LogTail() string {
 	text := s.log.String()
-	const tail = 8 << 10
+	const tail = 16 << 10
 	if len(text) > tail {
 		text = "…" + text[len(text)-tail:]
 	}
