@@ -53,7 +53,7 @@ func TestRandomLives(t *testing.T) {
 			t.Errorf("%s never happened", Outcome(o))
 		}
 	}
-	if reasons[DayClosed] == 0 {
+	if reasons[DayClosed] == 0 && !testing.Short() {
 		t.Error("no reservation met a closed day")
 	}
 }
@@ -102,6 +102,9 @@ func (w *world) randomStep() {
 		b := w.brokers[0]
 		if left := b.zones[w.r.IntN(len(b.zones))].stop.Sub(w.wall); left > 0 && left < 30*time.Minute {
 			w.advance(left + time.Duration(w.r.IntN(400))*time.Millisecond)
+			for i := range w.specs {
+				w.reserve(w.r.IntN(w.shards), [2]int32{int32(i), -1}, 1, event.Impression, 1)
+			}
 		}
 	case k < 96:
 		w.advance(time.Duration(w.r.Int64N(int64(3 * time.Second))))
