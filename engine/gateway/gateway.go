@@ -67,6 +67,7 @@ type carrier struct {
 	context  serve.Context
 	identity Identity
 	signer   *event.Signer
+	message  serve.Message // what is submitted: a local one would escape
 }
 
 // NewAttachment is ingress.Config.NewAttachment.
@@ -159,8 +160,8 @@ func (g *Gateway) bid(x *ingress.Exchange, f *ingress.Flusher, c *carrier) {
 	c.context.User = selection.User{ID: id, Known: known}
 	c.context.Debug = g.cfg.Debug && bytes.Equal(x.Req.Debug, debugYes)
 	c.context.Carrier = x
-	m := serve.Message{Type: serve.BidRequest, Context: &c.context}
-	if e := g.engine.Load(); !e.submit(unit.Owner(uint64(id), e.shards), &m) {
+	c.message = serve.Message{Type: serve.BidRequest, Context: &c.context}
+	if e := g.engine.Load(); !e.submit(unit.Owner(uint64(id), e.shards), &c.message) {
 		g.unavailable(x, f, "mailbox full\n", g.m.mailboxFull)
 	}
 }
@@ -187,8 +188,8 @@ func (g *Gateway) event(x *ingress.Exchange, f *ingress.Flusher, c *carrier) {
 		return
 	}
 	c.context.Carrier = x
-	m := serve.Message{Type: serve.Event, Context: &c.context}
-	if !e.submit(budget.Route(t, g.cfg.Node, g.cfg.Epoch, e.shards), &m) {
+	c.message = serve.Message{Type: serve.Event, Context: &c.context}
+	if !e.submit(budget.Route(t, g.cfg.Node, g.cfg.Epoch, e.shards), &c.message) {
 		g.unavailable(x, f, "mailbox full\n", g.m.mailboxFull)
 	}
 }
