@@ -109,12 +109,14 @@ type worker struct {
 	cross  uint64 // every so many messages go to the next shard, 0 none
 	resend bool
 	left   int
+	poller uint8
 	done   func()
 	_      Pad
 }
 
 func (w *worker) Handle(m *parcel) {
 	x := m.key
+	w.poller = m.kind
 	for range w.rounds {
 		x = mix(x)
 		w.table[x%uint64(len(w.table))] += x >> 32
@@ -294,6 +296,62 @@ func benchmarkDispatch(b *testing.B, cfg Config, window uint64) {
 	}
 	b.ReportMetric(float64(cpu)/float64(rounds*window), "cpu-ns/msg")
 	b.Logf("result %x", result)
+}
+
+// BenchmarkPollers is inline dispatch as a server has it: each poller submits
+// messages of about 2 µs of work for two shards, at most 16 of them unanswered,
+// and so runs the shards: itself, or by leaving messages to the poller that has
+// the turn.
+func BenchmarkPollers(b *testing.B) {
+	for _, pollers := range []int{1, 2} {
+		b.Run(fmt.Sprintf("pollers=%d", pollers), func(b *testing.B) {
+			cfg := Default()
+			cfg.Shards, cfg.Dispatch = 2, DispatchInline
+			var done [2]struct {
+				n atomic.Int64 // answered, by poller
+				_ Pad
+			}
+			g, workers := workerGroup(b, cfg, func(w *worker) {
+				w.rounds, w.done = 700, func() { done[w.poller].n.Add(1) }
+			})
+			if err := g.Start(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+			b.ResetTimer()
+			cpu := processCPU()
+			var wg sync.WaitGroup
+			var full atomic.Uint64
+			each := b.N/pollers + 1
+			for p := range pollers {
+				wg.Go(func() {
+					for i := range each {
+						for int64(i)-done[p].n.Load() >= 16 {
+							runtime.Gosched()
+						}
+						m := parcel{key: uint64(i), kind: uint8(p)}
+						for !g.Submit(unit.ShardID(mix(m.key*2+uint64(p))&1), &m) {
+							full.Add(1)
+							runtime.Gosched()
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.StopTimer()
+			cpu = processCPU() - cpu
+			stopBench(b, g)
+			var result, parks, wakes uint64
+			for i, w := range workers {
+				result ^= w.result
+				parks += g.core.shards[i].parks.Load()
+				wakes += g.core.shards[i].wakes.Load()
+			}
+			b.ReportMetric(float64(cpu)/float64(each*pollers), "cpu-ns/msg")
+			b.ReportMetric(float64(wakes)/float64(each*pollers), "wakes/msg")
+			b.ReportMetric(float64(full.Load())/float64(each*pollers), "full/msg")
+			b.Logf("result %x", result)
+		})
+	}
 }
 
 // BenchmarkTurn is the bare cost of a message: Submit inline into a handler that

@@ -57,12 +57,14 @@ const ShardsMax = 256
 type Config struct {
 	// Shards is the number of shards.
 	Shards int
-	// CPUs are the logical CPUs the shards are pinned to, in order, starting
-	// over when there are fewer CPUs than shards. Empty means the CPUs this
-	// process may use.
+	// CPUs are the logical CPUs the shards' goroutines are pinned to, in order,
+	// starting over when there are fewer CPUs than shards. Empty means, with hop
+	// dispatch, the CPUs this process may use; with inline dispatch, no pinning:
+	// the submitters do the work there, and a pinned goroutine that is woken for
+	// what they leave takes its CPU from one of them, whichever is idle.
 	CPUs []int
-	// Unpinned leaves the shards' goroutines to the Go scheduler: neither
-	// locked to a thread nor pinned to a CPU.
+	// Unpinned leaves the shards' goroutines to the Go scheduler whatever the
+	// dispatch: neither locked to a thread nor pinned to a CPU.
 	Unpinned bool
 	// MailboxSlots is the capacity of each mailbox; it is rounded up to a
 	// power of two.
@@ -73,13 +75,16 @@ type Config struct {
 	// It is a core's time spent to save a wake; 0 parks at once. Inline
 	// dispatch never spins: its submitters do the work. See SpinAuto.
 	Spin time.Duration
-	// InlineBatches bounds the batches one Submit runs on its caller; what is
-	// left then goes to the shards' own goroutines.
-	InlineBatches int
+	// InlineMessages bounds what one Submit handles on its caller (a message, a
+	// timer and an invocation count one each); what is left then goes to the
+	// shards' own goroutines. Too low a bound wakes those while the submitters
+	// still have the CPUs, too high a one keeps a submitter from its own work.
+	InlineMessages int
 	// TimersMax bounds the pending timers of each shard.
 	TimersMax int
 	// StallNanosMax is how long a callback may take before it is counted as a
-	// stall; 0 turns the detector (one clock read a callback) off.
+	// stall; 0 turns the detector (one clock read a callback) off. The time is
+	// wall time: a thread that the system took the CPU from counts too.
 	StallNanosMax time.Duration
 	// Dispatch is how submitted messages reach the shard.
 	Dispatch Dispatch
@@ -94,14 +99,14 @@ type Config struct {
 func Default() Config {
 	shards := min(runtime.GOMAXPROCS(0), len(UsableCPUs()))
 	return Config{
-		Shards:        max(shards, 1),
-		MailboxSlots:  4096,
-		BatchMax:      64,
-		Spin:          SpinAuto,
-		InlineBatches: 4,
-		TimersMax:     1 << 20,
-		StallNanosMax: time.Millisecond,
-		Dispatch:      DispatchInline,
+		Shards:         max(shards, 1),
+		MailboxSlots:   4096,
+		BatchMax:       64,
+		Spin:           SpinAuto,
+		InlineMessages: 32,
+		TimersMax:      1 << 20,
+		StallNanosMax:  time.Millisecond,
+		Dispatch:       DispatchInline,
 	}
 }
 
@@ -132,7 +137,7 @@ func (c Config) Validate() []error {
 	within("Shards", c.Shards, 1, ShardsMax)
 	within("MailboxSlots", c.MailboxSlots, 2, 1<<24)
 	within("BatchMax", c.BatchMax, 1, 1<<16)
-	within("InlineBatches", c.InlineBatches, 1, 1<<16)
+	within("InlineMessages", c.InlineMessages, 1, 1<<16)
 	within("TimersMax", c.TimersMax, 1, 1<<30)
 	within("KindNames", len(c.KindNames), 0, 256)
 	within("TimerNames", len(c.TimerNames), 0, 256)

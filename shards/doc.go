@@ -24,10 +24,10 @@
 //
 // Two ways of dispatch decide who takes the turn for a submitted message. With
 // DispatchHop it is the shard's own goroutine (the owner), locked to a thread
-// and pinned to a CPU. With DispatchInline it is the submitter, if the turn is
+// and pinned to a CPU where the system allows it. With DispatchInline it is the submitter, if the turn is
 // free; if not, whoever has it looks at the mailbox again after giving it back.
 // The owner is then left with timers, invocations, and what exceeds the budget
-// of batches that a submitter may be made to run (InlineBatches).
+// of messages that a submitter may be made to handle (InlineMessages).
 //
 // # Parking and waking
 //
@@ -91,21 +91,27 @@
 //   - One message by DispatchInline into an idle shard: 115 ns, the clock read
 //     included, and 65 ns more with the stall detector on. In a full batch it is
 //     24 ns, and 30 ns more. A counted event is 0.7 ns (an atomic one 5.5 ns).
-//   - 1 → 2 shards, 2.7 µs of work a message: 1.85 to 1.95 × by wall time, 1.96
+//   - 1 → 2 shards, 2.7 µs of work a message: 1.85 to 1.97 × by wall time, 1.96
 //     to 2.0 × by processor time; with one message in sixteen going to the other
 //     shard, 1.7 to 1.9 × and 1.96 ×.
-//   - Mailbox against channel, both polled: a half to a sixth of the time.
-//   - One poller that waits for each answer in a system call, 2.7 µs of work:
-//     inline 3.9 µs a message, hop to a pinned shard 20 µs with one shard and
-//     54 µs with two, hop to an unpinned goroutine 22 to 34 µs. With sixteen in
-//     flight: 2.9 µs of processor time inline, 5.0 to 6.8 hop pinned, 3.8 to 6.0
-//     hop unpinned.
+//   - Mailbox against channel, both polled: 19 to 48 ns against 84 to 101 ns.
+//   - One poller that waits for each answer in a system call, 2.7 µs of work,
+//     three runs, on a machine with other users: inline 3.5 to 4.9 µs a message;
+//     hop to a pinned shard 13 to 58 µs with one shard, 41 to 64 µs with two; hop
+//     to an unpinned goroutine 10 to 34 µs. With sixteen in flight, processor
+//     time: inline 2.7 to 2.9 µs, hop pinned 4.0 to 7.4, hop unpinned 3.2 to 6.0.
+//   - Two pollers, two shards, inline, sixteen in flight each, against one poller:
+//     1.6 to 1.9 × with unpinned goroutines and InlineMessages of 16 to 128; 1.4
+//     × at 256; with pinned ones 0.9 × at 32, 1.4 to 1.55 × at 256.
 //
 // Why hop is dear, and dearer pinned: waking a goroutine that is locked to a
 // thread takes two thread switches, since the thread that finds it ready hands
 // its processor (Go's P) over and sleeps; and where shards and pollers together
 // exceed GOMAXPROCS, each waits for the other's P. Spinning saves the wake only
-// where a P is to spare: with two shards on two Ps, spinning 200 µs made a round
-// trip of 54 µs one of 199 µs. Hence SpinAuto, and DispatchInline by default.
-// Anyone who wants hop should have GOMAXPROCS of at least shards plus pollers.
+// where a P is to spare: with two shards on two Ps, spinning 200 µs made round
+// trips four to seven times as long. Inline, a pinned goroutine that is woken for
+// what a poller leaves contends with the poller on that CPU while another idles.
+// Hence the defaults: inline, its goroutines unpinned unless CPUs are named, and
+// SpinAuto. Anyone who wants hop should have GOMAXPROCS of at least shards plus
+// pollers.
 package shards

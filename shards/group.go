@@ -125,7 +125,7 @@ func (g *Group[M]) Submit(to unit.ShardID, m *M) bool {
 	if g.core.cfg.Dispatch == DispatchInline {
 		var first targetSet
 		first.add(to)
-		g.core.serve(first, g.core.cfg.InlineBatches)
+		g.core.serve(first, g.core.cfg.InlineMessages)
 		return true
 	}
 	s.wake()
@@ -133,7 +133,7 @@ func (g *Group[M]) Submit(to unit.ShardID, m *M) bool {
 }
 
 // serve runs the shards of todo, and those they send to, on the calling
-// goroutine, as far as their turns are free and the budget of batches lasts.
+// goroutine, as far as their turns are free and the budget of messages lasts.
 // What is left goes to the shards' own goroutines.
 func (c *core[M]) serve(todo targetSet, budget int) {
 	for {
@@ -182,31 +182,32 @@ func (s *Shard[M]) own() {
 	}
 }
 
-// ownBatches bounds the batches the owner runs between two releases, so that
+// ownMessages bounds what the owner handles between two releases, so that
 // shards sent to are served and a stop is noticed under endless load.
-const ownBatches = 16
+const ownMessages = 1024
 
 // ownTurn runs the shard, gives the turn back and passes on what was sent.
 func (s *Shard[M]) ownTurn() {
 	c := s.core
 	if c.cfg.Dispatch == DispatchInline {
-		s.run(ownBatches, c.metrics.turnsOwner)
+		s.run(ownMessages, c.metrics.turnsOwner)
 	} else {
 		s.block.Inc(c.metrics.turnsOwner)
-		for range ownBatches {
+		for spent := 0; spent < ownMessages; {
 			s.now, s.wall = readClock(c.clock)
-			more := s.batch(c.cfg.BatchMax)
+			done, more := s.batch(c.cfg.BatchMax)
 			s.wakeTargets()
 			if !more && !s.hasWork() {
 				break
 			}
+			spent += done + 1
 		}
 	}
 	sent := s.sent
 	s.sent = targetSet{}
 	s.free()
 	if sent != (targetSet{}) {
-		c.serve(sent, c.cfg.InlineBatches)
+		c.serve(sent, c.cfg.InlineMessages)
 	}
 }
 

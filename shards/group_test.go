@@ -244,6 +244,7 @@ func TestGroupLeavesNoGoroutine(t *testing.T) {
 	for i := range 20 {
 		cfg := testConfig(2, bothDispatches[i%2])
 		cfg.Unpinned = i%4 < 2
+		cfg.CPUs = UsableCPUs() // pins inline as well
 		g, _, _ := startGroup(t, cfg, func(r *recorder) { r.s.After(time.Hour, 0, 0) })
 		g.Submit(1, &letter{})
 		stopGroup(t, g)
@@ -378,6 +379,36 @@ func TestGroupTimersFire(t *testing.T) {
 	}
 }
 
+// A submitter handles no more than its budget, give or take a batch; the owner
+// goes on with the rest.
+func TestGroupInlineBudget(t *testing.T) {
+	const chain = 5_000
+	cfg := testConfig(1, DispatchInline)
+	cfg.InlineMessages = 20
+	done := make(chan bool)
+	g, _, registry := startGroup(t, cfg, func(r *recorder) {
+		r.handle = func(r *recorder, m *letter) {
+			if m.number == chain {
+				close(done)
+				return
+			}
+			r.s.Send(0, &letter{number: m.number + 1})
+		}
+	})
+	g.Submit(0, &letter{})
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the chain broke off")
+	}
+	if n := registry.ReadCounter(g.core.metrics.turnsInline); n != 1 {
+		t.Errorf("the submitter took %d turns", n)
+	}
+	if n := registry.ReadCounter(g.core.metrics.turnsOwner); n == 0 {
+		t.Error("the owner took no turn")
+	}
+}
+
 func TestGroupNamesStalls(t *testing.T) {
 	cfg := testConfig(1, DispatchHop)
 	g, _, registry := startGroup(t, cfg, func(r *recorder) {
@@ -418,8 +449,16 @@ func TestGroupSaysWherePinned(t *testing.T) {
 		t.Errorf("%+v", plan)
 	}
 	cfg.Unpinned = true
-	if plan := pinPlan(cfg); plan[0].CPU != -1 || pinSelf(plan[0]).Locked {
+	if plan := pinPlan(cfg); plan[0].CPU != -1 || pinSelf(plan[0]).Locked || plan[0].Reason != "pinning is turned off" {
 		t.Errorf("%+v", plan)
+	}
+	cfg.Unpinned, cfg.CPUs = false, nil
+	if plan := pinPlan(cfg); plan[0].CPU != usable[0] {
+		t.Errorf("hop: %+v", plan)
+	}
+	cfg.Dispatch = DispatchInline
+	if plan := pinPlan(cfg); plan[0].CPU != -1 || !strings.Contains(plan[0].Reason, "inline dispatch") {
+		t.Errorf("inline: %+v", plan)
 	}
 }
 
@@ -429,7 +468,7 @@ func TestConfigListsEveryFault(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, field := range []string{"Shards:", "CPUs[1]:", "MailboxSlots:", "BatchMax:", "InlineBatches:", "TimersMax:", "Spin:", "StallNanosMax:", "Dispatch:", "KindNames[3]:"} {
+	for _, field := range []string{"Shards:", "CPUs[1]:", "MailboxSlots:", "BatchMax:", "InlineMessages:", "TimersMax:", "Spin:", "StallNanosMax:", "Dispatch:", "KindNames[3]:"} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("no fault of %s in %v", field, err)
 		}

@@ -44,14 +44,19 @@ func guessedCPUs() []int {
 // pinPlan is the wished-for placement, before the system was asked.
 func pinPlan(cfg Config) []PinStatus {
 	plan := make([]PinStatus, cfg.Shards)
-	cpus := cfg.CPUs
-	if len(cpus) == 0 {
+	cpus, wish := cfg.CPUs, ""
+	switch {
+	case cfg.Unpinned:
+		wish = "pinning is turned off"
+	case len(cpus) == 0 && cfg.Dispatch == DispatchInline:
+		wish = "inline dispatch runs it on its submitters' threads; name CPUs to pin its own goroutine all the same"
+	case len(cpus) == 0:
 		cpus = UsableCPUs()
 	}
 	for i := range plan {
 		plan[i] = PinStatus{Shard: unit.ShardID(i), CPU: -1, Reason: "not started"}
-		if cfg.Unpinned {
-			plan[i].Reason = "pinning is turned off"
+		if wish != "" {
+			plan[i].Reason = wish
 			continue
 		}
 		plan[i].CPU = cpus[i%len(cpus)]

@@ -13,7 +13,8 @@ const ContentType = "text/plain; version=0.0.4; charset=utf-8"
 
 // WritePrometheus writes all metrics in the Prometheus text format 0.0.4, in
 // the order of their names. Shards are asked for their numbers first; one that
-// does not answer within a tenth of a second is shown as it was last.
+// does not answer within a tenth of a second is shown as it was last. It must
+// not be called from a callback of a shard.
 func (r *Registry) WritePrometheus(w io.Writer) error {
 	r.scrape.Lock()
 	defer r.scrape.Unlock()

@@ -37,6 +37,8 @@ type core[M any] struct {
 	kind    func(*M) uint8
 	metrics metrics
 	shards  []*Shard[M]
+	// registry is where handlers define metrics of their own.
+	registry *Registry
 }
 
 const (
@@ -122,7 +124,7 @@ func (t *targetSet) pop() (unit.ShardID, bool) {
 // newCore makes the shards and their handlers. Each newHandler runs under its
 // shard's turn.
 func newCore[M any](cfg Config, clock Clock, registry *Registry, kind func(*M) uint8, newHandler func(*Shard[M]) Handler[M]) *core[M] {
-	c := &core[M]{cfg: cfg, clock: clock, spin: cfg.spin(), kind: kind, metrics: defineMetrics(registry, cfg)}
+	c := &core[M]{cfg: cfg, clock: clock, spin: cfg.spin(), kind: kind, metrics: defineMetrics(registry, cfg), registry: registry}
 	now, wall := readClock(clock)
 	for i := range cfg.Shards {
 		s := &Shard[M]{
@@ -156,6 +158,9 @@ func (s *Shard[M]) Now() unit.MonoTime { return s.now }
 
 // Wall is the wall time of this batch.
 func (s *Shard[M]) Wall() unit.WallTime { return s.wall }
+
+// Registry is where the handler defines its metrics, in newHandler.
+func (s *Shard[M]) Registry() *Registry { return s.core.registry }
 
 // Counters is where this shard counts.
 func (s *Shard[M]) Counters() *CounterBlock { return s.block }
@@ -251,29 +256,33 @@ func (s *Shard[M]) wake() {
 	}
 }
 
-// run handles batches until nothing is left or the budget is used up, and
-// returns how many it took, at least one. The caller has the turn.
-func (s *Shard[M]) run(budget int, by Counter) int {
+// run handles batches until nothing is left or the budget of messages is used
+// up, and returns what it used, at least one. The last batch may exceed the
+// budget. The caller has the turn.
+func (s *Shard[M]) run(budget int, by Counter) (used int) {
 	s.block.Inc(by)
-	for batches := 1; ; batches++ {
+	for {
 		s.now, s.wall = readClock(s.core.clock)
-		more := s.batch(s.core.cfg.BatchMax)
-		if batches >= budget || !more && !s.hasWork() {
-			return batches
+		done, more := s.batch(s.core.cfg.BatchMax)
+		used += max(done, 1)
+		if used >= budget || !more && !s.hasWork() {
+			return used
 		}
 	}
 }
 
 // batch handles up to limit messages, due timers and invocations, then ends the
-// batch. It reports whether due timers are left. s.now is set.
-func (s *Shard[M]) batch(limit int) (more bool) {
+// batch. It returns how many of them there were, and whether due timers are
+// left. s.now is set.
+func (s *Shard[M]) batch(limit int) (done int, more bool) {
 	s.lap = s.now
 	n := s.drain(limit)
 	fired := s.fire(limit)
+	done = n + fired
 	if s.waiting.Load() != 0 {
-		fired += s.runInvocations()
+		done += s.runInvocations()
 	}
-	if n+fired > 0 {
+	if done > 0 {
 		s.handler.EndBatch()
 		s.stalled(s.core.metrics.stallEndBatch)
 		s.block.Inc(s.core.metrics.batches)
@@ -285,7 +294,7 @@ func (s *Shard[M]) batch(limit int) (more bool) {
 		s.wanted.Store(false)
 		s.block.publish()
 	}
-	return fired >= limit
+	return done, fired >= limit
 }
 
 // drain handles the messages that are there now, up to limit: one sent by a

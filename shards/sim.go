@@ -15,7 +15,6 @@ import (
 type Sim[M any] struct {
 	core     *core[M]
 	clock    *ManualClock
-	registry *Registry
 	random   *rand.Rand
 	runnable []int
 	schedule uint64
@@ -31,9 +30,8 @@ func NewSim[M any, PM interface {
 	if faults := cfg.Validate(); len(faults) > 0 {
 		return nil, fmt.Errorf("shards: %w", errors.Join(faults...))
 	}
-	registry := NewRegistry()
-	s := &Sim[M]{clock: clock, registry: registry, random: rand.New(rand.NewPCG(seed, 0x6D696C6C72616365))}
-	s.core = newCore(cfg, clock, registry, func(m *M) uint8 { return PM(m).Kind() }, newHandler)
+	s := &Sim[M]{clock: clock, random: rand.New(rand.NewPCG(seed, 0x6D696C6C72616365))}
+	s.core = newCore(cfg, clock, NewRegistry(), func(m *M) uint8 { return PM(m).Kind() }, newHandler)
 	for _, shard := range s.core.shards {
 		shard.mailbox.open(gateOutside)
 	}
@@ -47,7 +45,7 @@ func (s *Sim[M]) Len() int { return len(s.core.shards) }
 func (s *Sim[M]) Clock() *ManualClock { return s.clock }
 
 // Registry holds the metrics of the simulated shards.
-func (s *Sim[M]) Registry() *Registry { return s.registry }
+func (s *Sim[M]) Registry() *Registry { return s.core.registry }
 
 // Submit copies *m into the mailbox of a shard. false means that it is full.
 // Nothing is handled before Step, Drain or Advance.

@@ -193,3 +193,37 @@ var urlByte = func() (t [256]bool) {
 	}
 	return t
 }()
+
+// tokenMin is the least length of what is taken for a token in a landing URL.
+const tokenMin = 60
+
+// appendConversion appends the path that reports a conversion after the
+// redirect to location, nothing where there is none. An advertiser gets the
+// token in a parameter of its own choosing and hands it back to /e/v; here the
+// longest run of base64url stands for "its parameter".
+func appendConversion(dst, location []byte) []byte {
+	from, longest := 0, 0
+	for i := 0; i < len(location); {
+		j := i
+		for j < len(location) && base64urlByte[location[j]] {
+			j++
+		}
+		if j-i > longest {
+			from, longest = i, j-i
+		}
+		i = j + 1
+	}
+	if longest < tokenMin {
+		return dst
+	}
+	dst = append(dst, markConversion...)
+	dst = append(dst, "?t="...)
+	return append(dst, location[from:from+longest]...)
+}
+
+var base64urlByte = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
+	}
+	return t
+}()

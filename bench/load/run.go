@@ -112,8 +112,8 @@ func collect(cfg Config, plan timing, spans <-chan span) (*recording, time.Durat
 			report(last)
 		}
 	}
-	if part.kinds[kindBid].sent > 0 {
-		report(last)
+	if rest := &part.kinds[kindBid]; rest.sent+rest.answered()+rest.failures() > 0 {
+		report(max(last, reported+1))
 	}
 	// Waiting for the last answers is not part of the measured time, unless
 	// the run was bounded by requests and has no other end.

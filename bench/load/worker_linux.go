@@ -33,6 +33,7 @@ type worker struct {
 	waiting  int // requests without an answer yet
 	buf      []byte
 	found    [2]links
+	path     []byte // of the conversion being planned
 	host     []byte
 	live     *recording
 	spare    chan *recording // back from the collector
@@ -97,9 +98,19 @@ func (w *worker) observeStop() {
 	}
 }
 
+// lateMax is how long after the end a request is still sent that was due before
+// it: the client itself may have been held up.
+const lateMax = int64(100 * time.Millisecond)
+
 // ended reports that no further bid request will be sent.
 func (w *worker) ended() bool {
-	return w.now >= w.plan.end || w.sent >= w.plan.requests
+	switch {
+	case w.sent >= w.plan.requests:
+		return true
+	case w.gap > 0:
+		return int64(w.due) >= w.plan.end || w.now >= w.plan.end+lateMax
+	}
+	return w.now >= w.plan.end
 }
 
 func (w *worker) finished() bool {
@@ -130,7 +141,7 @@ func (w *worker) pause() time.Duration {
 			if w.gap == 0 {
 				return 0
 			}
-			until = min(until, int64(w.due), w.plan.end)
+			until = min(until, int64(w.due))
 		}
 		for k := range w.beacons {
 			if b := w.beacons[k].front(); b != nil {
@@ -258,152 +269,6 @@ func (w *worker) flush(i int) {
 	}
 }
 
-func (w *worker) event(i int, ev uint32) {
-	c := &w.conns[i]
-	if c.fd < 0 {
-		return
-	}
-	if c.connecting {
-		if ev&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
-			return
-		}
-		if code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || code != 0 {
-			w.drop(i, failConnect)
-			return
-		}
-		c.connecting, w.everUp = false, true
-		w.release(i)
-		return
-	}
-	if ev&unix.EPOLLOUT != 0 && len(c.out) > 0 {
-		w.flush(i)
-	}
-	if c.fd >= 0 && ev&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
-		w.receive(i)
-	}
-	w.release(i)
-}
-
-// receive reads until the socket is empty and takes every whole answer.
-func (w *worker) receive(i int) {
-	c := &w.conns[i]
-	for c.fd >= 0 {
-		n, e := read(c.fd, w.buf)
-		switch {
-		case e == unix.EAGAIN:
-			return
-		case e == unix.EINTR:
-			continue
-		case e != 0 || n == 0:
-			w.drop(i, failReset)
-			return
-		}
-		data := w.buf[:n]
-		if len(c.in) > 0 {
-			c.in = append(c.in, data...)
-			data = c.in
-		}
-		rest, ok := w.answers(i, data)
-		if !ok {
-			return
-		}
-		if len(rest) == 0 {
-			c.in = c.in[:0]
-		} else {
-			c.in = append(c.in[:0], rest...) // rest may be the tail of c.in itself
-		}
-		if n < len(w.buf) {
-			return // a short read emptied the socket
-		}
-	}
-}
-
-// answers takes the whole answers in data and returns the rest; false when the
-// connection was given up.
-func (w *worker) answers(i int, data []byte) ([]byte, bool) {
-	c := &w.conns[i]
-	var a answer
-	for len(data) > 0 {
-		n, result := parseAnswer(data, &a)
-		if result == parsePartial {
-			return data, true
-		}
-		if result == parseBroken || c.size == 0 {
-			w.drop(i, failProtocol)
-			return nil, false
-		}
-		data = data[n:]
-		if a.status < 200 {
-			continue // an interim answer
-		}
-		r := c.pop()
-		w.waiting--
-		w.took(r, &a, n)
-		if a.close {
-			c.closing = true
-			w.drop(i, failReset)
-			return nil, false
-		}
-	}
-	return data, true
-}
-
-// took records an answer and plans the beacons that follow from it.
-func (w *worker) took(r request, a *answer, size int) {
-	if r.kind == kindBid && a.status == 200 {
-		if bids := countBids(a.body); bids > 0 {
-			if r.measured {
-				w.live.bids += int64(bids)
-				w.live.answers++
-			}
-			w.planImpressions(a.body)
-		}
-	}
-	if r.kind == kindClick && a.status == 302 && w.cfg.Conversions > 0 {
-		w.found[0].find(a.location, markConversion)
-		if w.found[0].n > 0 && w.rng.Float64() < w.cfg.Conversions {
-			w.plan1(kindConversion, w.found[0].path[0], 1)
-		}
-	}
-	if !r.measured {
-		return
-	}
-	t := &w.live.kinds[r.kind]
-	t.bytesIn += int64(size)
-	t.status[min(a.status, len(t.status)-1)]++
-	if r.kind == kindBid {
-		record(w.live.latency, w.now-r.intended)
-	} else {
-		record(w.live.beacons, w.now-r.intended)
-	}
-}
-
-// planImpressions rolls, for each won impression, whether it is shown and
-// clicked. The k-th impression URL goes with the k-th click URL.
-func (w *worker) planImpressions(body []byte) {
-	if w.cfg.Impressions == 0 {
-		return
-	}
-	shown, clicked := &w.found[0], &w.found[1]
-	shown.find(body, markImpression)
-	clicked.find(body, markClick)
-	for k := range shown.n {
-		if w.rng.Float64() >= w.cfg.Impressions {
-			continue
-		}
-		w.plan1(kindImpression, shown.path[k], 1)
-		if k < clicked.n && w.rng.Float64() < w.cfg.Clicks {
-			w.plan1(kindClick, clicked.path[k], 2)
-		}
-	}
-}
-
-func (w *worker) plan1(k kind, path []byte, delays int64) {
-	if w.stopped || !w.beacons[k].push(w.now+delays*int64(w.cfg.BeaconDelay), k, path) {
-		w.live.dropped++
-	}
-}
-
 // connect opens connection i.
 func (w *worker) connect(i int) {
 	c := &w.conns[i]
@@ -450,7 +315,7 @@ func (w *worker) drop(i int, why failure) {
 // hands the recording over.
 func (w *worker) sweep() {
 	w.nextWork = w.now + sweepLength
-	if !w.everUp && w.now > int64(connectMax) {
+	if !w.everUp && w.now > int64(connectMax) && w.now < w.plan.end {
 		w.plan.end, w.plan.giveUp = w.now, w.now // nobody is there
 	}
 	for i := range w.conns {

@@ -21,7 +21,7 @@ func catalog(lines ...line) string {
 	for _, l := range lines {
 		creative := l.creative
 		if creative == "" {
-			creative = `size: 300x250, html: "<b>x</b>", landing: "https://adv.example.com/land"`
+			creative = `size: 300x250, html: '<a href="${MILLRACE_CLICK}">x</a>', landing: "https://adv.example.com/land"`
 		}
 		fmt.Fprintf(&b, "          - {id: %s, %s, creatives: [{id: %s-cr, %s}]}\n", l.id, l.attrs, l.id, creative)
 	}
@@ -46,8 +46,8 @@ func TestWinner(t *testing.T) {
 		{"highest price", []line{cpm("a", "1", ""), cpm("b", "2", "")}, plainImp, "b-cr"},
 		{"tie goes to the catalog's order", []line{cpm("b", "2", ""), cpm("a", "2", "")}, plainImp, "b-cr"},
 		{"guaranteed before price", []line{cpm("a", "9", ""), cpm("b", "1", ", kind: guaranteed")}, plainImp, "b-cr"},
-		{"house last", []line{cpm("h", "50", ", kind: house"), cpm("b", "0.1", "")}, plainImp, "b-cr"},
-		{"house when all else is below the floor", []line{cpm("h", "3", ", kind: house"), cpm("b", "0.1", "")},
+		{"house last", []line{line{id: "h", attrs: "kind: house"}, cpm("b", "0.1", "")}, plainImp, "b-cr"},
+		{"house when all else is below the floor", []line{line{id: "h", attrs: "kind: house"}, cpm("b", "0.1", "")},
 			`"imp":[{"id":"1","bidfloor":1,"banner":{"w":300,"h":250}}]`, "h-cr"},
 		{"equal to the floor passes", []line{cpm("a", "2.5", "")}, `"imp":[{"id":"1","bidfloor":2.5,"banner":{"w":300,"h":250}}]`, "a-cr"},
 		{"a micro below the floor", []line{cpm("a", "2.5", "")}, `"imp":[{"id":"1","bidfloor":2.500001,"banner":{"w":300,"h":250}}]`, "-"},
@@ -71,14 +71,14 @@ func TestWinner(t *testing.T) {
 		{"private auction keeps the open line out", []line{cpm("open", "9", ""), cpm("d", "1", ", deals: [d1]")},
 			`"imp":[{"id":"1","pmp":{"private_auction":1,"deals":[{"id":"d1"}]},"banner":{"w":300,"h":250}}]`, "d-cr"},
 		{"every impression has its own auction", []line{cpm("a", "2", ""),
-			{"b", "price: 3", `size: 728x90, html: "<b>x</b>", landing: "https://adv.example.com/"`}},
+			{"b", "price: 3", `size: 728x90, html: '<a href="${MILLRACE_CLICK}">x</a>', landing: "https://adv.example.com/"`}},
 			`"imp":[{"id":"1","banner":{"w":300,"h":250}},{"id":"2","banner":{"w":728,"h":90}},{"id":"3","banner":{"w":1,"h":1}}]`, "a-cr b-cr -"},
 		{"click price times rate", []line{cpm("a", "2", ""), {"c", "pricing: cpc, price: 1",
-			`size: 300x250, html: "<b>x</b>", landing: "https://adv.example.com/", ctr: 0.003`}}, plainImp, "c-cr"},
+			`size: 300x250, html: '<a href="${MILLRACE_CLICK}">x</a>', landing: "https://adv.example.com/", ctr: 0.003`}}, plainImp, "c-cr"},
 		{"click price times a low rate", []line{cpm("a", "2", ""), {"c", "pricing: cpc, price: 1",
-			`size: 300x250, html: "<b>x</b>", landing: "https://adv.example.com/", ctr: 0.001`}}, plainImp, "a-cr"},
+			`size: 300x250, html: '<a href="${MILLRACE_CLICK}">x</a>', landing: "https://adv.example.com/", ctr: 0.001`}}, plainImp, "a-cr"},
 		{"conversion price times both rates", []line{cpm("a", "2", ""), {"c", "pricing: cpa, price: 30",
-			`size: 300x250, html: "<b>x</b>", landing: "https://adv.example.com/?c=${MILLRACE_CONVERSION}", ctr: 0.01, cvr: 0.01`}}, plainImp, "c-cr"},
+			`size: 300x250, html: '<a href="${MILLRACE_CLICK}">x</a>', landing: "https://adv.example.com/?c=${MILLRACE_CONVERSION}", ctr: 0.01, cvr: 0.01`}}, plainImp, "c-cr"},
 		{"cap within one request", []line{cpm("a", "2", ", frequency_cap: {impressions: 1, per: 1h}"), cpm("b", "1", "")},
 			`"imp":[{"id":"1","banner":{"w":300,"h":250}},{"id":"2","banner":{"w":300,"h":250}}]`, "a-cr b-cr"},
 		{"an invalid impression beside a good one", []line{cpm("a", "2", "")},
@@ -160,7 +160,7 @@ func TestTokenIsGoodForItsKindOnly(t *testing.T) {
 }
 
 func TestClickBillsAtItsPrice(t *testing.T) {
-	w, b := one(t, "pricing: cpc, price: 0.75", `size: 300x250, html: "<b>x</b>", landing: "https://adv.example.com/", ctr: 0.01`, "")
+	w, b := one(t, "pricing: cpc, price: 0.75", `size: 300x250, html: '<a href="${MILLRACE_CLICK}">x</a>', landing: "https://adv.example.com/", ctr: 0.01`, "")
 	w.Event(event.Impression, token(t, b.Adm, event.Impression))
 	expectPosted(t, w, 0, "0")
 	for range 2 {
@@ -171,7 +171,7 @@ func TestClickBillsAtItsPrice(t *testing.T) {
 
 func TestConversionBillsThroughTheLandingPage(t *testing.T) {
 	w, b := one(t, "pricing: cpa, price: 30",
-		`size: 300x250, html: "<b>x</b>", landing: "https://adv.example.com/?c=${MILLRACE_CONVERSION}", ctr: 0.01, cvr: 0.1`, "")
+		`size: 300x250, html: '<a href="${MILLRACE_CLICK}">x</a>', landing: "https://adv.example.com/?c=${MILLRACE_CONVERSION}", ctr: 0.01, cvr: 0.1`, "")
 	w.Event(event.Impression, token(t, b.Adm, event.Impression))
 	a := w.Event(event.Click, token(t, b.Adm, event.Click))
 	tok := token(t, string(a.Location), event.Conversion)
@@ -273,7 +273,7 @@ func TestExplanationNamesEveryLine(t *testing.T) {
 	w := world(t, Config{Catalog: compile(t, catalog(
 		line{id: "win", attrs: "price: 3"}, line{id: "low", attrs: "price: 1"},
 		line{id: "geo", attrs: "price: 9, targeting: {include: {country: [DEU]}}"},
-		line{"big", "price: 9", `size: 970x250, html: "<b>x</b>", landing: "https://adv.example.com/"`}))})
+		line{"big", "price: 9", `size: 970x250, html: '<a href="${MILLRACE_CLICK}">x</a>', landing: "https://adv.example.com/"`}))})
 	a := w.Explain([]byte(request(plainImp)))
 	for _, want := range []string{`"line_item":"win"`, `"result":"won"`, `"line_item":"low"`, `"lost to a higher bid"`, `"line_item":"geo"`, `"targeting: country"`, `"line_item":"big"`} {
 		if !strings.Contains(string(a.Body), want) {

@@ -50,6 +50,17 @@ func Dir() string {
 	}
 }
 
+// Has reports whether the corpus has the file, for those who add it to what
+// they have of their own.
+func Has(name string) bool {
+	dir := Dir()
+	if dir == "" {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
+	return err == nil
+}
+
 // Lines are the non-empty lines of a corpus file. The test is skipped if it
 // is not there.
 func Lines(tb testing.TB, name string) [][]byte {

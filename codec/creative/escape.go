@@ -98,7 +98,7 @@ func unreserved(c byte) bool {
 }
 
 // appendEscaped appends v as the context wants it. Invalid UTF-8 becomes
-// U+FFFD, but for plain and query, which are about bytes.
+// U+FFFD, but for plain, and for URLs, where bytes are percent-encoded.
 func appendEscaped[T string | []byte](dst []byte, x context, v T) []byte {
 	if x == plain {
 		return append(dst, v...)
@@ -113,18 +113,21 @@ func appendEscaped[T string | []byte](dst []byte, x context, v T) []byte {
 			}
 			continue
 		}
-		if x == query {
+		if x == query || x == cdata {
 			const hex = "0123456789ABCDEF"
 			dst = append(append(dst, v[from:i]...), '%', hex[c>>4], hex[c&15])
 			from = i + 1
 			continue
 		}
 		var buf [utf8.UTFMax]byte
-		if _, n := utf8.DecodeRune(buf[:copy(buf[:], v[i:])]); n > 1 {
+		r, n := utf8.DecodeRune(buf[:copy(buf[:], v[i:])])
+		// XML has no U+FFFE and U+FFFF, and nobody needs them elsewhere.
+		if n > 1 && r != 0xFFFE && r != 0xFFFF {
 			i += n - 1
 			continue
 		}
 		dst = append(append(dst, v[from:i]...), "\uFFFD"...)
+		i += n - 1
 		from = i + 1
 	}
 	return append(dst, v[from:]...)

@@ -3,6 +3,7 @@ package openrtb
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/prebid/openrtb/v20/openrtb2"
 
+	"millrace/codec/corpus"
 	"millrace/codec/unit"
 )
 
@@ -399,11 +401,13 @@ func TestDifferentialRich(t *testing.T) {
 	}
 }
 
+var mutations = flag.Int("mutations", 40_000, "how many mutated requests the differential test compares")
+
 func TestDifferentialMutations(t *testing.T) {
 	lines := append(corpusRequests(t), richRequest)
-	n := 40_000
+	n := *mutations
 	if testing.Short() {
-		n = 4_000
+		n = min(n, 4_000)
 	}
 	rnd := rand.New(rand.NewPCG(2, 6))
 	var r BidRequest
@@ -454,4 +458,22 @@ func mutate(rnd *rand.Rand, lines [][]byte) []byte {
 		}
 	}
 	return line
+}
+
+func TestDifferentialExchanges(t *testing.T) {
+	var r BidRequest
+	compared, lines := 0, corpus.Lines(t, corpus.Exchanges)
+	for _, line := range lines {
+		var x struct{ Request json.RawMessage }
+		if err := json.Unmarshal(line, &x); err != nil {
+			t.Fatal(err)
+		}
+		if compare(t, &r, x.Request) {
+			compared++
+		}
+	}
+	// Some bidders speak formats of their own.
+	if t.Logf("compared %d of %d", compared, len(lines)); compared < len(lines)/2 {
+		t.Errorf("only %d of %d were compared", compared, len(lines))
+	}
 }

@@ -44,7 +44,8 @@ type Error struct {
 	// Imp is the index of the impression the field is in, or -1.
 	Imp int32
 	// Object is the path of the object in which the fault is, "" for the
-	// request itself, with [] for an array; Field is the name of the field.
+	// request itself, with [] for an array; Field is the name of the field,
+	// which may lie in the body: it is valid as long as that is.
 	Object string
 	Field  string
 	// Offset is the byte of the body at or after which the fault was noticed.

@@ -19,7 +19,7 @@ func FuzzRequest(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	if corpus.Dir() != "" {
+	if corpus.Has(corpus.Requests) && corpus.Has(corpus.IABRequests) {
 		for i, line := range corpusRequests(f) {
 			if i%16 == 0 {
 				f.Add(line)

@@ -21,6 +21,9 @@ type NativeRequest struct {
 	key         [keyMax]byte
 }
 
+// nativeAssetsMax is more assets than any layout shows.
+const nativeAssetsMax = 128
+
 // NativeAssetKind is what an asset is.
 type NativeAssetKind uint8
 
@@ -52,7 +55,8 @@ type NativeAsset struct {
 func (n *NativeRequest) Parse(request Str) bool {
 	n.Ver, n.Context, n.PlcmtType, n.PlcmtCnt = Str{}, 0, 0, 0
 	n.Assets, n.ImageImpressions, n.Privacy = n.Assets[:0], false, false
-	n.text = request.AppendText(n.text[:0])
+	n.spare = emptied(n.spare)
+	n.text = request.AppendText(emptied(n.text))
 	for range 2 {
 		if len(n.text) > math.MaxInt32 {
 			return false
@@ -122,6 +126,9 @@ func (n *NativeRequest) assets(p *parser, i int) int {
 	i, done := p.firstItem(i)
 	for !done {
 		if i, ok = p.object(i); ok {
+			if len(n.Assets) >= nativeAssetsMax {
+				return p.fail(i, TooMany)
+			}
 			n.Assets = append(n.Assets, NativeAsset{})
 			i = n.asset(p, i, &n.Assets[len(n.Assets)-1])
 		}

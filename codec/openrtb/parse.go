@@ -14,13 +14,17 @@ type Limits struct {
 	Depth int
 	// Imps is the number of impressions.
 	Imps int
+	// Items is the number of strings, and of integers, in all lists together;
+	// of what is larger (sizes, deals, data, segments) an eighth. It bounds
+	// the memory of a view: about 50 bytes an item.
+	Items int
 }
 
 // DepthMax is the greatest Limits.Depth.
 const DepthMax = 64
 
 // DefaultLimits are Parse's.
-func DefaultLimits() Limits { return Limits{Depth: DepthMax, Imps: 100} }
+func DefaultLimits() Limits { return Limits{Depth: DepthMax, Imps: 100, Items: 1 << 15} }
 
 // Parse reads a request into r, under the default limits. On a fault r holds
 // what was read until then and must not be used.
@@ -72,8 +76,28 @@ func (r *BidRequest) reset() {
 	if r.Source.Present {
 		r.Source = Source{}
 	}
-	r.strs, r.ints, r.formats = r.strs[:0], r.ints[:0], r.formats[:0]
-	r.deals, r.data, r.segments = r.deals[:0], r.data[:0], r.segments[:0]
+	r.strs, r.ints, r.formats = emptied(r.strs), emptied(r.ints), emptied(r.formats)
+	r.deals, r.data, r.segments = emptied(r.deals), emptied(r.data), emptied(r.segments)
+	r.scratch = emptied(r.scratch)
+}
+
+// keptMax is the size of a slab, in items, that a view keeps for the next
+// request; one rare giant is not to weigh on a pool for ever.
+const keptMax = 1 << 14
+
+func emptied[T any](slab []T) []T {
+	if cap(slab) > keptMax {
+		return nil
+	}
+	return slab[:0]
+}
+
+// room reports whether a slab of n items may grow under the limit.
+func (p *parser) room(i, n, limit int) bool {
+	if n >= limit {
+		p.fail(i, TooMany)
+	}
+	return n < limit
 }
 
 // request reads the outermost object.
@@ -108,8 +132,10 @@ func (p *parser) request(i int) int {
 			i = p.flag(i, &r.Test, true)
 		case "allimps":
 			i = p.flag(i, &r.AllImps, false)
+			p.bad = false
 		case "cattax":
 			i = p.integer(i, (*int32)(&r.CatTax))
+			p.bad = false
 		case "cur":
 			i = p.strs(i, &r.Cur)
 		case "bcat":
@@ -130,7 +156,7 @@ func (p *parser) request(i int) int {
 			i = p.skip(i)
 		}
 		if p.bad && i >= 0 {
-			// The object with the bad number is the request itself.
+			// at, tmax or test: the object with the bad number is the request.
 			i = p.fail(i, Invalid)
 		}
 		if i < 0 {

@@ -54,6 +54,9 @@ func (p *parser) formatList(i int, dst *FormatSpan) int {
 		var f Format
 		if i, ok = p.object(i); ok {
 			p.bad = false
+			if !p.room(i, len(p.r.formats), p.limit.Items/8) {
+				return -1
+			}
 			if i = p.format(i, &f); i >= 0 && !p.bad {
 				p.r.formats = append(p.r.formats, f)
 			}
@@ -264,6 +267,9 @@ func (p *parser) dealList(i int, dst *DealSpan) int {
 		d := Deal{BidFloorCur: unit.USD}
 		if i, ok = p.object(i); ok {
 			p.bad = false
+			if !p.room(i, len(p.r.deals), p.limit.Items/8) {
+				return -1
+			}
 			if i = p.deal(i, &d); i >= 0 && !p.bad {
 				p.r.deals = append(p.r.deals, d)
 			}

@@ -339,6 +339,9 @@ func (p *parser) dataList(i int, dst *DataSpan, name string) int {
 	for !done {
 		var d Data
 		if i, ok = p.object(i); ok {
+			if !p.room(i, len(p.r.data), p.limit.Items/8) {
+				return -1
+			}
 			if i = p.dataItem(i, &d, name); i >= 0 {
 				p.r.data = append(p.r.data, d)
 			}
@@ -384,6 +387,9 @@ func (p *parser) segmentList(i int, dst *SegmentSpan) int {
 	for !done {
 		var s Segment
 		if i, ok = p.object(i); ok {
+			if !p.room(i, len(p.r.segments), p.limit.Items/8) {
+				return -1
+			}
 			if i = p.segment(i, &s); i >= 0 {
 				p.r.segments = append(p.r.segments, s)
 			}

@@ -135,9 +135,14 @@ func TestRule5WildNumbers(t *testing.T) {
 		{`{"id":"a","tmax":-1,` + oneImp + `}`, Invalid, "tmax: invalid value"},
 		{`{"id":"a","tmax":1e999,` + oneImp + `}`, Invalid, "tmax"},
 		{`{"id":"a","at":"x",` + oneImp + `}`, Invalid, "at"},
+		{`{"id":"a","test":"maybe",` + oneImp + `}`, Invalid, "test"},
 		{`{"id":"a","imp":[null]}`, Type, "imp[0]"},
 		{`{"id":"a","imp":[1]}`, Type, "imp[0]"},
 	})
+}
+
+func TestRule5UnreadableSideIssuesDoNotRefuse(t *testing.T) {
+	mustParse(t, `{"id":"a","cattax":1e999,"allimps":"x",`+oneImp+`,"site":{"cattax":"x"},"user":{"yob":-1e99},"source":{"fd":NaN}}`)
 }
 
 func TestRule5InvalidObjectIsAllThatIsInvalid(t *testing.T) {
@@ -201,10 +206,10 @@ func TestRule5Caps(t *testing.T) {
 		{`{"id":"a","imp":[` + strings.Repeat(`{"id":"1","banner":{}},`, 101), TooMany, "imp: too many"},
 	})
 	var r BidRequest
-	if e := ParseLimits([]byte(nest(5)), &r, Limits{Depth: 5, Imps: 1}); e.Code != TooDeep {
+	if e := ParseLimits([]byte(nest(5)), &r, Limits{Depth: 5, Imps: 1, Items: 8}); e.Code != TooDeep {
 		t.Errorf("depth 5: %v", e)
 	}
-	if e := ParseLimits([]byte(`{"id":"a","imp":[{"id":"1","banner":{}},{"id":"2","banner":{}}]}`), &r, Limits{Depth: 5, Imps: 1}); e.Code != TooMany {
+	if e := ParseLimits([]byte(`{"id":"a","imp":[{"id":"1","banner":{}},{"id":"2","banner":{}}]}`), &r, Limits{Depth: 5, Imps: 1, Items: 8}); e.Code != TooMany {
 		t.Errorf("two imps: %v", e)
 	}
 }

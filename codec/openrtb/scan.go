@@ -89,6 +89,13 @@ func (p *parser) first(i int) ([]byte, int) {
 
 // next goes on to the next key, as first.
 func (p *parser) next(i int) ([]byte, int) {
+	// Nearly always: a comma, a short key and a colon without spaces.
+	if b := p.b; i+13 <= len(b) && b[i] == ',' && b[i+1] == '"' {
+		end := i + 2 + bits.TrailingZeros64(ending(binary.LittleEndian.Uint64(b[i+2:])))>>3
+		if b[end] == '"' && b[end+1] == ':' && b[end+2] > ' ' {
+			return b[i+2 : end : end], end + 2
+		}
+	}
 	if i < len(p.b) && p.b[i] <= ' ' {
 		i = p.space(i)
 	}
@@ -214,35 +221,43 @@ func ending(w uint64) uint64 {
 // closing quote. Eight bytes are looked at in one step.
 func (p *parser) scan(i int) (end int, escaped bool) {
 	b := p.b
-	for i < len(b) {
-		if i+8 <= len(b) {
-			m := ending(binary.LittleEndian.Uint64(b[i:]))
-			if m == 0 {
-				i += 8
-				continue
-			}
-			i += bits.TrailingZeros64(m) >> 3
+	for i+8 <= len(b) {
+		m := ending(binary.LittleEndian.Uint64(b[i:]))
+		if m == 0 {
+			i += 8
+			continue
 		}
+		i += bits.TrailingZeros64(m) >> 3
+		if b[i] == '"' {
+			return i, escaped
+		}
+		if i = p.escape(i); i < 0 {
+			return i, true
+		}
+		escaped = true
+	}
+	for i < len(b) {
 		switch c := b[i]; {
 		case c == '"':
 			return i, escaped
 		case c == '\\':
 			escaped = true
 			if i = p.escape(i); i < 0 {
-				return i, escaped
+				return i, true
 			}
 		case c < ' ':
 			return p.fail(i, Syntax), escaped
 		default:
-			i++ // only in the last seven bytes
+			i++
 		}
 	}
 	return p.fail(i, Syntax), escaped
 }
 
-// escape checks the escape at i and is the index after it.
+// escape checks the escape at i, which may be a control character instead,
+// and is the index after it.
 func (p *parser) escape(i int) int {
-	if i+1 < len(p.b) {
+	if p.b[i] == '\\' && i+1 < len(p.b) {
 		switch p.b[i+1] {
 		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 			return i + 2

@@ -85,8 +85,8 @@ func (p *parser) strs(i int, dst *StrSpan) int {
 	i, done := p.firstItem(i)
 	for !done {
 		var s Str
-		if i = p.str(i, &s); i < 0 {
-			return i
+		if i = p.str(i, &s); i < 0 || !p.room(i, len(p.r.strs), p.limit.Items) {
+			return -1
 		}
 		if s.Present() {
 			p.r.strs = append(p.r.strs, s)
@@ -110,8 +110,8 @@ func (p *parser) ints(i int, dst *IntSpan) int {
 		var n int32
 		null := p.b[i] == 'n'
 		p.bad = false
-		if i = p.integer(i, &n); i < 0 {
-			return i
+		if i = p.integer(i, &n); i < 0 || !p.room(i, len(p.r.ints), p.limit.Items) {
+			return -1
 		}
 		if !null && !p.bad {
 			p.r.ints = append(p.r.ints, n)

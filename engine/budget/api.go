@@ -116,37 +116,12 @@ type AccountSpec struct {
 	Total    unit.Nanos
 	Currency unit.Currency
 	Zone     *time.Location
-	// Unit is the most one reservation of the account takes (the largest price
-	// among its lines), 0 if unknown. Chunks hold several of it.
+	// Unit is the most one event of the account costs (the largest Price of a
+	// token among its lines: of CPC and CPA the full price), 0 if unknown. Every
+	// shard tries to keep that much at hand, so that a click finds its money.
 	Unit unit.Nanos
 	// Paused accounts hold no lease: what they have goes back.
 	Paused bool
-}
-
-// Balance is what one shard knows of one account. Sum over the shards with
-// Add: a field that only the home shard knows is zero elsewhere.
-type Balance struct {
-	Account  unit.AccountID
-	Campaign unit.CampaignID
-	Day      unit.Day
-	// Limits in force (home shard).
-	Daily, Total unit.Nanos
-	// Available to reserve on this shard.
-	Available unit.Nanos
-	// Reserved and not yet posted or voided.
-	Reserved unit.Nanos
-	// Moving between shards, or on the way back to the store.
-	Moving unit.Nanos
-	// Pool is the undivided part of the lease (home shard).
-	Pool unit.Nanos
-	// Locked in leases of dead epochs (home shard).
-	Locked unit.Nanos
-	// PostedDay and PostedTotal are spent on Day and for ever; the home shard
-	// includes what was spent before the last start.
-	PostedDay   unit.Nanos
-	PostedTotal unit.Nanos
-	// Remaining is what the store could still grant, as last heard (home shard).
-	Remaining unit.Nanos
 }
 
 // Effects is what a broker wants done. Calls must not call back into it.
@@ -177,10 +152,9 @@ type Op uint8
 const (
 	opAsk     Op = iota + 1 // shard → home: give me Amount, Need at least
 	opBack                  // shard → home: Amount returns to the lease of Day
-	opCutBack               // as opBack, last before the new limits hold on the sender
 	opGive                  // home → shard: Amount is yours for Day
 	opRecall                // home → shard: others go hungry, give back what lies idle
-	opDone                  // shard → shard: everything of mine is returned (drain)
+	opDone                  // shard → shard: phase Amount of the drain is over for me
 	opGranted               // store → home
 	opTaken                 // store → home: a return is taken
 )
@@ -191,8 +165,12 @@ type Entry struct {
 	Amount  unit.Nanos
 	Need    unit.Nanos // opAsk; store replies: the request's Seq
 	Day     unit.Day
-	Op      Op
-	Status  store.Status
+	// Gen counts the changes of the account's terms (limits lowered, pause,
+	// zone) that both sides have seen: money of an older one goes back to the
+	// store, whichever way it was travelling.
+	Gen    uint32
+	Op     Op
+	Status store.Status
 }
 
 // ReplyMessage carries a store's reply to its shard: Submit it to r.Shard.

@@ -45,7 +45,7 @@ func Default() Config {
 		LeaseHorizon:   10 * time.Second,
 		ShareHorizon:   time.Second,
 		LeaseMin:       50_000_000,
-		StoreTimeout:   2 * time.Second,
+		StoreTimeout:   500 * time.Millisecond,
 		StoreWindow:    512,
 		RetryEvery:     time.Millisecond,
 		TickEvery:      250 * time.Millisecond,

@@ -38,6 +38,31 @@
 // of that, so no bucket straddles a local midnight: a bucket belongs to one
 // day of the account.
 //
+// # The day
+//
+// A lease is for one local day of the account. Around midnight (by the wall
+// clock or the monotonic one, whichever is earlier) nothing is reserved; then
+// what is available goes back and the new day's lease is asked for. What is
+// reserved is posted to the day it was won on. Clocks that jump only refuse.
+//
+// # Terms that change
+//
+// A lower limit, a pause, another zone or the removal of an account gives
+// everything unreserved back to the store and asks anew under the new terms;
+// Entry.Gen keeps money of the old terms from being spent on its way. A cut
+// does not undo what was won before it: the limit in force is the new one, or
+// what was posted and reserved at the cut if that is more.
+//
+// # Wiring
+//
+// SendBudget and the store's Deliver put a Message into a shard's mailbox,
+// which calls Handle; After arms a timer that calls Timer with the same kind
+// and argument (a delay of 0 means soon, in a later batch); EndBatch follows
+// every batch, and then the appender's Commit. An event's answer is given when
+// Appender.Durable covers the position. When the journal fails, Halt. A
+// shutdown calls Drain on every shard, delivers messages, replies and timers
+// until all are Drained, then closes the store and the journal.
+//
 // # Messages can be refused, money can't be lost
 //
 // Money leaves a broker's books only with a message that the mailbox took.

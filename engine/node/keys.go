@@ -21,7 +21,7 @@ func (n *Node) keyring() (*event.Keyring, error) {
 		for i, k := range n.cfg.Tokens.Keys {
 			keys[i] = event.Key{ID: uint8(k.ID), Secret: []byte(k.Secret.Reveal())}
 		}
-		return event.NewKeyring(keys, uint8(n.cfg.Tokens.ActiveKey()))
+		return event.NewKeyring(keys, keys[n.cfg.Tokens.ActiveKey()].ID)
 	}
 	secret, err := n.ownSecret()
 	if err != nil {

@@ -110,7 +110,9 @@ func (n *Node) start(ctx context.Context, o Options) error {
 
 // tuneMemory applies the collector's configuration.
 func (n *Node) tuneMemory() {
-	debug.SetGCPercent(n.cfg.Memory.GC)
+	if os.Getenv("GOGC") == "" || n.cfg.Memory.GC != Default().Memory.GC {
+		debug.SetGCPercent(n.cfg.Memory.GC)
+	}
 	if limit := int64(n.cfg.Memory.Limit); limit > 0 {
 		debug.SetMemoryLimit(limit)
 	}

@@ -126,7 +126,7 @@ func (s *Selector) Scan(rank *auction.Ranking, lost *[ReasonCount]uint32) (candi
 					lost[rejected(r)]++
 					continue
 				}
-				if c.values[cr] <= 0 {
+				if c.values[cr] <= 0 && l.Kind != campaign.House {
 					lost[Worthless]++
 					continue
 				}
@@ -144,10 +144,16 @@ func countFrom(words []uint64) (n int) {
 	return n
 }
 
+// HousePrice is what a house ad bids where there is no floor: nobody pays it,
+// but exchanges drop bids of nothing.
+const HousePrice unit.CPMMicros = 10_000
+
 // Place is under what terms an admitted bid serves.
 type Place struct {
 	// Deal is the deal it serves in; absent in the open auction.
 	Deal openrtb.Str
+	// Price is bid: the candidate's worth, or for a house ad the floor.
+	Price unit.CPMMicros
 }
 
 // Admit says whether the bid may have the impression, but for its money.
@@ -162,6 +168,10 @@ func (s *Selector) Admit(b *auction.Bid) (Place, Reason) {
 		return Place{}, SeatBlocked
 	}
 	place, reason := s.place(line, b, seat)
+	place.Price = b.Price.CPM()
+	if l.Kind == campaign.House {
+		place.Price = max(s.imp.BidFloor, HousePrice)
+	}
 	if reason == Won {
 		reason = s.cap(line, l)
 	}
@@ -247,6 +257,8 @@ func (s *Selector) floor(line campaign.LineIndex, b *auction.Bid, has bool, floo
 		return Won
 	case cur != s.catalog.Snapshot.Lines[line].Currency:
 		return FloorCurrency
+	case s.catalog.Snapshot.Lines[line].Kind == campaign.House:
+		return Won // bids whatever the floor is
 	case b.Price < floor.PerImpression():
 		return below
 	}

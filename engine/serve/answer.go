@@ -51,7 +51,7 @@ func (c *Core) openrtbBid(x *Context, w *winner) openrtb.Bid {
 	cr := &snap.Creatives[w.bid.Creative]
 	b := openrtb.Bid{
 		Seat: snap.Advertiser(campaign.LineIndex(w.bid.Line)).Name,
-		ID:   d.text(w.id), ImpID: x.Request.Imp[w.imp].ID, Price: w.bid.Price.CPM(),
+		ID:   d.text(w.id), ImpID: x.Request.Imp[w.imp].ID, Price: w.place.Price,
 		Adm: d.text(w.adm), ADomain: cr.Domains, Bundle: cr.Bundle, AdID: cr.Name, CRID: cr.Name,
 		CID: snap.Campaigns[snap.Lines[w.bid.Line].Campaign].Name,
 		Cat: cr.Categories, Lang: cr.Language, DealID: w.place.Deal, MType: cr.Media,

@@ -37,7 +37,7 @@ func (c *Core) renderBid(x *Context, w *winner) bool {
 	w.id.from = len(d.texts)
 	d.texts = appendWinID(d.texts, &w.win.ID)
 	w.id.to = len(d.texts)
-	w.w, w.h = size(imp, cr)
+	w.w, w.h = size(&x.Request, imp, cr)
 	v := &d.render.vars
 	*v = creative.Vars{
 		Macros: creative.Macros{
@@ -45,7 +45,7 @@ func (c *Core) renderBid(x *Context, w *winner) bool {
 			SeatID: c.sel.Catalog().Snapshot.Advertiser(campaign.LineIndex(w.bid.Line)).Name,
 			// First price: what is bid is what is paid. The exchange's own macro
 			// reaches us only in notices, which this answer does not ask for.
-			Price: w.bid.Price.CPM(), HasPrice: true, Currency: w.currency,
+			Price: w.place.Price, HasPrice: true, Currency: w.currency,
 		},
 		Native: native, CacheBuster: w.win.ID.Seq,
 	}
@@ -68,12 +68,16 @@ func (c *Core) renderBid(x *Context, w *winner) bool {
 func (d *decision) text(s span) []byte { return d.texts[s.from:s.to] }
 
 // size of the ad: its own, or for one that scales the impression's.
-func size(imp *openrtb.Imp, cr *campaign.Creative) (w, h int32) {
+func size(r *openrtb.BidRequest, imp *openrtb.Imp, cr *campaign.Creative) (w, h int32) {
 	if cr.Size != (campaign.Size{}) {
 		return int32(cr.Size.W), int32(cr.Size.H)
 	}
 	switch cr.Media {
 	case openrtb.BannerMedia:
+		// Formats are in order of the publisher's preference where it has one.
+		if f := r.Formats(imp.Banner.Formats); len(f) > 0 && f[0].W > 0 && f[0].H > 0 {
+			return f[0].W, f[0].H
+		}
 		return imp.Banner.W, imp.Banner.H
 	case openrtb.VideoMedia:
 		return imp.Video.W, imp.Video.H
@@ -102,12 +106,12 @@ func (c *Core) signURLs(x *Context, w *winner, imp *openrtb.Imp, cr *campaign.Cr
 	}
 	r.vars.ImpressionURL = c.trackingURL(r.impression, l, event.Impression, c.impressionTTL(imp), nil)
 	r.impression = r.vars.ImpressionURL
-	if cr.LandingPage.WantsConversion() {
+	if cr.Landing.WantsConversion() {
 		c.prepareToken(l, event.Conversion, c.cfg.TokenTTL, nil)
 		r.conversion = c.signer.Append(r.conversion[:0], &r.token)
 		r.vars.Conversion = r.conversion
 	}
-	r.landing = cr.LandingPage.Append(r.landing[:0], &r.vars)
+	r.landing = cr.Landing.Append(r.landing[:0], &r.vars)
 	if len(r.landing) > event.LandingMax {
 		return false
 	}

@@ -119,10 +119,10 @@ func TestAllocPerRequest(t *testing.T) {
 				cfg.SweepInterval = Default().SweepInterval
 				s := serve(t, cfg, h)
 				l := newExchangeLoop(t, s, request.text, request.answers)
-				if err := l.run(300); err != nil {
+				if err := l.run(200); err != nil {
 					t.Fatal(err)
 				}
-				const n = 1000
+				const n = 500
 				least := ^uint64(0)
 				// The runtime allocates now and then on its own; the least of a few
 				// rounds is what the requests do.

@@ -51,10 +51,10 @@ func Default() Config {
 func (c *Config) Validate() error {
 	var faults []error
 	if c.Addr == "" {
-		faults = append(faults, errors.New(`Addr: empty; give host:port such as "127.0.0.1:8080"`))
+		faults = append(faults, fmt.Errorf("%s: empty; give host:port such as 127.0.0.1:8080", "Addr"))
 	}
 	if c.Pollers < 0 || c.Pollers > 256 {
-		faults = append(faults, fmt.Errorf("Pollers: %d; give 0 to 256 (0 = netpoll's default)", c.Pollers))
+		faults = append(faults, fmt.Errorf("%s: %d; give 0 to 256 (0 = netpoll's default)", "Pollers", c.Pollers))
 	}
 	for _, f := range []struct {
 		name     string

@@ -32,6 +32,7 @@ type conn struct {
 	ending    bool          // nothing more is served; input is thrown away
 	eof       bool          // the peer has sent its last byte, or an error was read
 	discarded int           // bytes thrown away while ending
+	pipelined bool          // this turn serves more than one request: corked is set
 
 	progress atomic.Uint32 // phase | count of requests<<2: the sweep's view of the reading side
 
@@ -45,6 +46,7 @@ type conn struct {
 	waiting     bool     // registered with the slow lane for EPOLLOUT
 	stalled     bool     // input waits for room
 	resuming    bool     // the slow lane is about to go on with it
+	corked      bool     // a turn is serving several requests and will write at its end
 	noMore      bool     // no further request is admitted
 	finish      bool     // close once out has left
 	lingering   bool     // our side is shut; waiting for the peer's end
@@ -112,6 +114,7 @@ func (c *conn) turn() {
 	t := c.srv.turns.get()
 	c.rmu.Lock()
 	c.read(t)
+	c.uncork()
 	c.rmu.Unlock()
 	t.flusher.Flush()
 	c.srv.turns.put(t)
@@ -124,15 +127,30 @@ func (c *conn) resume(t *turn) {
 		t.now = c.srv.clock.Mono()
 		c.advanceIn(t)
 	}
+	c.uncork()
 	c.mu.Lock()
 	c.resuming = false
-	if c.stalled && c.roomy() {
+	if c.resumable() {
 		c.srv.lane.resume(c)
 	}
 	c.notice()
 	c.mu.Unlock()
 	c.rmu.Unlock()
 	t.flusher.Flush()
+}
+
+// uncork writes what the answers of a pipelined turn came to. Without it, a
+// handler that flushes after each request (a shard's turn run inline does) would
+// need a write for each: 5 µs instead of 1. Holds rmu.
+func (c *conn) uncork() {
+	if !c.pipelined {
+		return
+	}
+	c.pipelined = false
+	c.mu.Lock()
+	c.corked = false
+	c.write()
+	c.mu.Unlock()
 }
 
 // drain reads to the end after the poller let go: the peer has closed (or half
@@ -146,6 +164,7 @@ func (c *conn) drain() {
 			break
 		}
 	}
+	c.uncork()
 	c.eof, c.ending = true, c.ending || !c.hasWaiting()
 	c.rmu.Unlock()
 	s.drainTurn.flusher.Flush()
@@ -248,7 +267,7 @@ func (c *conn) read(t *turn) bool {
 func (c *conn) advanceIn(t *turn) {
 	rest := c.advance(t, c.in)
 	c.in = c.in[:copy(c.in[:cap(c.in)], rest)]
-	if c.ending {
+	if c.ending || len(c.in) == 0 && cap(c.in) > retainMax {
 		c.dropInput()
 	}
 	c.publish()
@@ -364,7 +383,7 @@ func (c *conn) die() {
 		x = next
 	}
 	c.front, c.back = nil, nil
-	c.out, c.off = nil, 0
+	c.dropOutput()
 	c.account()
 	c.notice()
 }

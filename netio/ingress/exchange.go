@@ -99,6 +99,7 @@ func (c *conn) answer(x *Exchange, status int, h *ReplyHeaders) (freed *Exchange
 		x.done = true
 		return nil
 	}
+	c.needOutput()
 	c.out = x.encode(c.out, status, h)
 	tail, last := x, x.last
 	for {
@@ -116,7 +117,7 @@ func (c *conn) answer(x *Exchange, status int, h *ReplyHeaders) (freed *Exchange
 		c.back = nil
 		c.settle(last)
 	}
-	if c.stalled && c.roomy() {
+	if c.resumable() {
 		c.srv.lane.resume(c)
 	}
 	return x

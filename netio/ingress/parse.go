@@ -6,8 +6,6 @@ import (
 	"millrace/codec/http1"
 )
 
-var headEnd = []byte("\r\n\r\n")
-
 // advance serves every complete request at the start of buf and returns what is
 // left: the beginning of a request, or requests that have to wait. Holds rmu.
 func (c *conn) advance(t *turn, buf []byte) []byte {
@@ -37,10 +35,9 @@ func (c *conn) advance(t *turn, buf []byte) []byte {
 func (c *conn) advanceHead(t *turn, buf []byte) (rest []byte, more bool) {
 	cfg := &c.srv.cfg
 	if c.phase == inHead {
-		// Dribbled heads are searched once, not parsed again for each byte.
-		from := max(0, min(c.scanned, len(buf))-3)
-		c.scanned = len(buf)
-		if !bytes.Contains(buf[from:], headEnd) {
+		// A dribbled head is parsed again for each line, not for each byte.
+		from := min(c.scanned, len(buf))
+		if bytes.IndexByte(buf[from:], '\n') < 0 {
 			return c.partialHead(buf)
 		}
 	}
@@ -63,7 +60,7 @@ func (c *conn) advanceHead(t *turn, buf []byte) (rest []byte, more bool) {
 	if t.req.Chunked {
 		c.phase, c.chunked = inChunks, http1.Chunked{Limit: cfg.BodyBytesMax}
 		c.expect(&t.req, len(buf) > n)
-		return buf, false // read goes on in the connection's own buffer
+		return buf, true
 	}
 	c.need = n + int(max(0, t.req.ContentLength))
 	if len(buf) < c.need {
@@ -122,11 +119,19 @@ func (c *conn) expect(r *http1.Request, begun bool) {
 	c.mu.Unlock()
 }
 
-// advanceChunks decodes a chunked body inside buf, which ends where the
-// connection's buffer does.
+// isInput tells whether buf is a part of the connection's own buffer: then they
+// end at the same place, counted with their capacities.
+func (c *conn) isInput(buf []byte) bool {
+	own := c.in[:cap(c.in)]
+	all := buf[:cap(buf)]
+	return len(own) > 0 && &all[len(all)-1] == &own[len(own)-1]
+}
+
+// advanceChunks decodes a chunked body inside buf, which must be in the
+// connection's own buffer: decoding moves what comes behind.
 func (c *conn) advanceChunks(t *turn, buf []byte) (rest []byte, more bool) {
-	if len(c.in) == 0 || &buf[len(buf)-1] != &c.in[len(c.in)-1] {
-		return buf, false // not yet in the connection's own buffer
+	if !c.isInput(buf) {
+		return buf, false // read copies it there first
 	}
 	n, status := c.chunked.Decode(buf[c.headLen:])
 	switch status {
@@ -171,7 +176,7 @@ func (c *conn) serve(t *turn, buf []byte, head, total, end int) (rest []byte, mo
 			return nil, false
 		}
 	}
-	if !c.enqueue(x) {
+	if !c.enqueue(x, len(rest) > 0) {
 		last := c.ending
 		s.exchanges.put(x)
 		if last {
@@ -188,8 +193,9 @@ func (c *conn) serve(t *turn, buf []byte, head, total, end int) (rest []byte, mo
 }
 
 // enqueue puts x behind the connection's other unanswered exchanges, if there is
-// room; otherwise the connection is stalled until there is.
-func (c *conn) enqueue(x *Exchange) bool {
+// room; otherwise the connection is stalled until there is. followed tells that
+// more input of the same turn comes behind it.
+func (c *conn) enqueue(x *Exchange, followed bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.noMore {
@@ -202,6 +208,9 @@ func (c *conn) enqueue(x *Exchange) bool {
 			c.srv.metrics.stalls.Add(1)
 		}
 		return false
+	}
+	if followed {
+		c.corked, c.pipelined = true, true
 	}
 	c.stalled = false
 	c.wantGo = false // the body came without waiting
@@ -222,6 +231,14 @@ func (c *conn) roomy() bool {
 	return c.pending < cfg.PipelineMax && len(c.out)-c.off <= cfg.BacklogBytesMax/2
 }
 
+// resumable tells whether stalled input may go on: with some room, so that a
+// long pipeline is not resumed for one request at a time. Whatever keeps it from
+// being so ends in answer or push, which look here. Holds mu.
+func (c *conn) resumable() bool {
+	cfg := &c.srv.cfg
+	return c.stalled && c.pending <= cfg.PipelineMax/2 && len(c.out)-c.off <= cfg.BacklogBytesMax/4
+}
+
 // refuse answers 503 because all exchanges are taken. The connection stays open
 // where the answer is next in order anyway.
 func (c *conn) refuse(t *turn) (more bool) {
@@ -237,6 +254,7 @@ func (c *conn) refuse(t *turn) (more bool) {
 		ContentType: http1.TypeText, Date: s.date(), RetryAfterSeconds: s.cfg.RetryAfterSeconds,
 		KeepAlive: t.req.Minor == 0,
 	}
+	c.needOutput()
 	c.out = http1.AppendHead(c.out, 503, len(reason), &head)
 	if t.req.Method != http1.HEAD {
 		c.out = append(c.out, reason...)

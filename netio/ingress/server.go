@@ -27,6 +27,7 @@ type Server struct {
 	exchanges exchangePool
 	turns     turnPool
 	inflaters inflaterPool
+	outputs   outputPool
 	metrics   metrics
 	buffered  atomic.Int64 // bytes of partial requests and backlogs
 	draining  atomic.Bool
@@ -98,7 +99,7 @@ func setPollers(n int) error {
 	pollers.Lock()
 	defer pollers.Unlock()
 	if pollers.set != 0 && pollers.set != n {
-		return fmt.Errorf("Pollers: %d, but netpoll's pollers are process-wide and already %d; give that, or 0", n, pollers.set)
+		return fmt.Errorf("%s: %d, but netpoll's pollers are process-wide and already %d; give that, or 0", "Pollers", n, pollers.set)
 	}
 	if pollers.set == n {
 		return nil

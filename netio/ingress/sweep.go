@@ -38,6 +38,9 @@ func (s *Server) sweepOnce(conns []*conn) []*conn {
 	return conns
 }
 
+// releaseAfter is how long a connection keeps its buffers without a request.
+const releaseAfter = time.Second
+
 // check applies the timeouts to one connection.
 func (c *conn) check(now unit.MonoTime) {
 	cfg, m := &c.srv.cfg, &c.srv.metrics
@@ -80,7 +83,7 @@ func (c *conn) checkInput(p phase, quiet time.Duration) {
 	case inBody:
 		limit, kind = cfg.BodyTimeout, timeoutBody
 	}
-	if quiet <= min(limit, cfg.SweepInterval) {
+	if quiet <= min(limit, releaseAfter) {
 		return
 	}
 	if !c.rmu.TryLock() {
@@ -96,7 +99,7 @@ func (c *conn) checkInput(p phase, quiet time.Duration) {
 		c.fail(408, "request: not complete in time")
 	case quiet > limit:
 		c.killIdle(&m.timeouts[timeoutIdle])
-	case p == atIdle:
+	case p == atIdle && quiet > releaseAfter:
 		c.release()
 	}
 }
@@ -113,10 +116,11 @@ func (c *conn) drainIdle() {
 	}
 }
 
-// killIdle closes the connection if nothing is owed to it. Holds rmu.
+// killIdle closes the connection if nothing is owed to it, and no request has
+// arrived that the poller has yet to read. Holds rmu.
 func (c *conn) killIdle(why *atomic.Uint64) {
 	c.mu.Lock()
-	if !c.dead && c.front == nil && c.owesNothing() {
+	if !c.dead && c.front == nil && c.owesNothing() && !hasInput(c.fd) {
 		c.killLocked(why)
 	}
 	c.mu.Unlock()
@@ -128,7 +132,7 @@ func (c *conn) release() {
 	c.dropInput()
 	c.mu.Lock()
 	if len(c.out) == 0 {
-		c.out = nil
+		c.dropOutput()
 	}
 	c.mu.Unlock()
 }

@@ -27,3 +27,10 @@ func recv(fd int, b []byte) (n int, err unix.Errno) {
 	}
 	return int(r), 0
 }
+
+// hasInput tells whether bytes wait to be read.
+func hasInput(fd int) bool {
+	var b [1]byte
+	n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_DONTWAIT|unix.MSG_PEEK)
+	return err == nil && n > 0
+}

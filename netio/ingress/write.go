@@ -1,6 +1,8 @@
 package ingress
 
 import (
+	"sync"
+
 	"golang.org/x/sys/unix"
 
 	"millrace/codec/http1"
@@ -45,6 +47,7 @@ func (c *conn) touch(f *Flusher) {
 // settle runs when no answer is pending: what had to wait for that is appended.
 // last closes the connection once all has left. Holds mu.
 func (c *conn) settle(last bool) {
+	c.needOutput()
 	if c.wantGo && !last {
 		c.out = append(c.out, http1.ContinueHead...)
 		c.wantGo = false
@@ -67,9 +70,10 @@ func (c *conn) settle(last bool) {
 	}
 }
 
-// write sends unless the slow lane is waiting for the client already. Holds mu.
+// write sends, unless the slow lane is waiting for the client already or the
+// turn in progress will. Holds mu.
 func (c *conn) write() {
-	if c.dead || c.waiting && len(c.out)-c.off <= c.srv.cfg.BacklogBytesMax {
+	if c.dead || c.corked || c.waiting && len(c.out)-c.off <= c.srv.cfg.BacklogBytesMax {
 		c.account()
 		return
 	}
@@ -93,11 +97,14 @@ func (c *conn) push() {
 		return
 	}
 	c.out, c.off = c.out[:0], 0
+	if cap(c.out) > retainMax {
+		c.out = nil
+	}
 	if c.waiting {
 		c.srv.lane.remove(c)
 		c.account()
 	}
-	if c.stalled && c.roomy() {
+	if c.resumable() {
 		c.srv.lane.resume(c)
 	}
 	if c.finish && !c.lingering {
@@ -141,4 +148,53 @@ func (c *conn) account() {
 		c.srv.buffered.Add(int64(held - c.held))
 		c.held = held
 	}
+}
+
+// outputPool keeps the output buffers of connections that have gone quiet for
+// those that have something to say: a connection with a request now and then
+// allocates no more than a busy one.
+type outputPool struct {
+	mu   sync.Mutex
+	free [][]byte
+}
+
+const (
+	outputBytes = 4 << 10
+	outputsFree = 4096 // kept at most: 16 MB
+)
+
+func (p *outputPool) get() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.free) - 1; n >= 0 {
+		b := p.free[n]
+		p.free[n] = nil
+		p.free = p.free[:n]
+		return b
+	}
+	return make([]byte, 0, outputBytes)
+}
+
+func (p *outputPool) put(b []byte) {
+	if cap(b) < outputBytes || cap(b) > retainMax {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.free) < outputsFree {
+		p.free = append(p.free, b[:0])
+	}
+}
+
+// needOutput gives c a buffer to answer into. Holds mu.
+func (c *conn) needOutput() {
+	if c.out == nil {
+		c.out = c.srv.outputs.get()
+	}
+}
+
+// dropOutput gives the buffer back. Holds mu.
+func (c *conn) dropOutput() {
+	c.srv.outputs.put(c.out)
+	c.out, c.off = nil, 0
 }

@@ -460,6 +460,7 @@ func (c *compiler) frequencyCap(l *pendingLine) {
 // finish builds the index once every line item has its place.
 func (c *compiler) finish() {
 	s := c.snapshot
+	s.timeLines()
 	s.deals, s.rules = slices.Clip(s.deals), slices.Clip(s.rules)
 	for d := range dimensionsMax {
 		values := s.index.dictionaries[d].next
@@ -472,6 +473,10 @@ func (c *compiler) finish() {
 			values = deviceTypeLast + 1
 		case dimOS:
 			values = osLast + 1
+		}
+		switch d {
+		case dimCountry, dimRegion, dimCity, dimDevice, dimOS, dimLanguage:
+			s.index.dimensions[d].single = true
 		}
 		s.index.dimensions[d].build(c.entries[d], values, len(s.Lines), true)
 		c.entries[d] = nil

@@ -154,13 +154,27 @@ func (c *compiler) media(p place, spec *CreativeSpec) (openrtb.MediaType, bool) 
 }
 
 func (c *compiler) landing(p place, spec *CreativeSpec, cr *Creative) {
-	switch {
-	case spec.Landing == "":
+	if spec.Landing == "" {
 		c.fault(p, "landing", "missing", "write the landing page's URL")
-	case !webURL(spec.Landing):
-		c.fault(p, "landing", fmt.Sprintf("%q is not a landing page", spec.Landing), "write an absolute http or https URL")
-	default:
-		cr.Landing = c.keep(spec.Landing)
+		return
+	}
+	var err error
+	cr.LandingURL = c.keep(spec.Landing)
+	if cr.Landing, err = creative.CompileLanding(cr.Name, cr.LandingURL); err != nil {
+		c.compileFault(p, "landing", err)
+	}
+}
+
+// compileFault notes what codec/creative says, one fault a line of it: "field:
+// problem; remedy".
+func (c *compiler) compileFault(p place, field string, err error) {
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimPrefix(strings.TrimSpace(line), field+": ")
+		problem, remedy, ok := strings.Cut(line, "; ")
+		if !ok {
+			remedy = "correct it"
+		}
+		c.fault(p, field, problem, remedy)
 	}
 }
 
@@ -181,8 +195,8 @@ func (c *compiler) domains(p place, spec *CreativeSpec, a *AdvertiserSpec, cr *C
 	case len(texts) > 0:
 	case a.Domain != "":
 		texts = []string{a.Domain}
-	case cr.Landing != "":
-		if u, err := url.Parse(cr.Landing); err == nil {
+	case cr.LandingURL != "":
+		if u, err := url.Parse(cr.LandingURL); err == nil {
 			texts = []string{strings.TrimPrefix(u.Hostname(), "www.")}
 		}
 	}
@@ -249,6 +263,7 @@ func (c *compiler) priors(p place, spec *CreativeSpec, cr *Creative) {
 // content checks the creative's form, says whether it is secure, and compiles
 // its markup.
 func (c *compiler) content(p place, spec *CreativeSpec, cr *Creative) {
+	faults := len(c.faults)
 	out := creative.Spec{ID: cr.Name, Title: c.keep(spec.Name), Media: cr.Media}
 	if len(cr.Domains) > 0 {
 		out.Domain = cr.Domains[0]
@@ -284,7 +299,9 @@ func (c *compiler) content(p place, spec *CreativeSpec, cr *Creative) {
 		}
 		cr.Secure = *spec.Secure
 	}
-	c.template(p, &out, cr)
+	if len(c.faults) == faults {
+		c.template(p, &out, cr)
+	}
 }
 
 func bannerType(html string) uint8 {
@@ -356,29 +373,15 @@ func (c *compiler) native(p place, spec *NativeSpec, out *creative.Native, asset
 	}
 }
 
-// template compiles the markup.
+// template compiles the markup, unless its parts are at fault already.
 func (c *compiler) template(p place, spec *creative.Spec, cr *Creative) {
-	if c.faulty(p) {
-		return // the reason is known already, and in the catalog's own words
+	t, err := creative.Compile(*spec)
+	if err != nil {
+		c.compileFault(p, spec.Media.String(), err)
+		return
 	}
-	var err error
-	if cr.Template, err = creative.Compile(*spec); err != nil {
-		c.fault(p, "", err.Error(), "correct the creative's content")
-	}
-	if cr.LandingPage, err = creative.CompileLanding(cr.Name, cr.Landing); err != nil {
-		c.fault(p, "landing", err.Error(), "write an absolute http or https URL")
-	}
-}
-
-// faulty reports whether a fault of the creative was found already.
-func (c *compiler) faulty(p place) bool {
-	path := p.path("")
-	for i := len(c.faults) - 1; i >= 0; i-- {
-		if strings.HasPrefix(c.faults[i].Field, path) {
-			return true
-		}
-	}
-	return false
+	cr.Template = t
+	cr.Secure = cr.Secure && t.Secure()
 }
 
 // blockRules notes everything that a blocklist may name the creative by.

@@ -1,8 +1,10 @@
 package campaign
 
 import (
+	"bytes"
 	"testing"
 
+	"millrace/codec/creative"
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 )
@@ -14,6 +16,26 @@ func demoSnapshot(t testing.TB) *Snapshot {
 		t.Fatalf("the demo catalog has faults:\n%v", faults)
 	}
 	return s
+}
+
+// Every creative of the demo makes markup and a landing page.
+func TestDemoCreativesRender(t *testing.T) {
+	s := demoSnapshot(t)
+	var native openrtb.NativeRequest
+	if !native.Parse(openrtb.MakeStr([]byte(`{"ver":"1.2","assets":[{"id":1,"required":1,"title":{"len":90}},{"id":2,"img":{"type":3,"wmin":600,"hmin":300}},{"id":3,"data":{"type":1}}]}`))) {
+		t.Fatal("the native request is not read")
+	}
+	for i := range s.Creatives {
+		c := &s.Creatives[i]
+		v := creative.Vars{ImpressionURL: []byte("https://t.example/e/i?t=1"), ClickURL: []byte("https://t.example/e/c?t=2"), Native: &native}
+		adm, ok := c.Template.AppendAdm(nil, &v)
+		if !ok || !bytes.Contains(adm, []byte("t.example")) || len(c.Domains) == 0 || !c.Secure {
+			t.Errorf("%s: %v, domains %v, secure %v\n%s", c.Name, ok, c.Domains, c.Secure, adm)
+		}
+		if landing := c.Landing.Append(nil, &v); !bytes.HasPrefix(landing, []byte("https://")) {
+			t.Errorf("%s: landing %q", c.Name, landing)
+		}
+	}
 }
 
 // A plain 300×250 request has candidates at every hour, from anywhere, besides

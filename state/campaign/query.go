@@ -43,8 +43,13 @@ type Query struct {
 	sizes      []Size
 	attributes [mediaMax]uint64
 	types      uint16
-	scratch    []uint64
-	key        []byte
+	// scratch is one bit a line item; aside lists some of them.
+	scratch []uint64
+	aside   []uint32
+	// joins are bitmaps of the snapshot, while a match is under way.
+	joins  [dimensionsMax][]uint64
+	joined int
+	key    []byte
 }
 
 // Begin makes q a query of s for a new request.

@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"slices"
 	"time"
 
 	"millrace/codec/unit"
@@ -55,7 +56,8 @@ func (a *Activity) At(s *Snapshot, now unit.WallTime) *Bitmap {
 
 func (a *Activity) rebuild(s *Snapshot, now unit.WallTime) {
 	a.snapshot, a.from, a.until = s, now, Never
-	a.set.Resize(len(s.Lines))
+	a.set.resizeDirty(len(s.Lines))
+	copy(a.set.words, s.untimed)
 	if cap(a.open) < len(s.schedules) {
 		a.open = make([]bool, len(s.schedules))
 	}
@@ -68,19 +70,43 @@ func (a *Activity) rebuild(s *Snapshot, now unit.WallTime) {
 		a.open[i] = i == 0 || s.schedules[i].open.has(hour)
 		a.until = min(a.until, ends)
 	}
-	for i := range s.Lines {
-		l := &s.Lines[i]
+	for i := range s.timed {
+		t := &s.timed[i]
 		switch {
-		case l.Paused || now >= l.End:
-		case now < l.Start:
-			a.until = min(a.until, l.Start)
+		case now >= t.end:
+		case now < t.start:
+			a.until = min(a.until, t.start)
 		default:
-			a.until = min(a.until, l.End)
-			if a.open[l.schedule] {
-				a.set.Set(LineIndex(i))
+			a.until = min(a.until, t.end)
+			if a.open[t.schedule] {
+				a.set.Set(t.line)
 			}
 		}
 	}
+}
+
+// timedLine is what Activity needs of a line item that is not simply always
+// on: 24 bytes, so that rebuilding walks little memory.
+type timedLine struct {
+	start, end unit.WallTime
+	line       LineIndex
+	schedule   uint32
+}
+
+// timeLines splits the line items into those always on, those that never are
+// (paused), and those that depend on the time.
+func (s *Snapshot) timeLines() {
+	s.untimed = make([]uint64, wordsFor(len(s.Lines)))
+	for i := range s.Lines {
+		switch l := &s.Lines[i]; {
+		case l.Paused:
+		case l.Start <= 0 && l.End == Never && l.schedule == 0:
+			s.untimed[i/64] |= 1 << (i % 64)
+		default:
+			s.timed = append(s.timed, timedLine{l.Start, l.End, LineIndex(i), l.schedule})
+		}
+	}
+	s.timed = slices.Clip(s.timed)
 }
 
 // Expire makes the next At rebuild the set.

@@ -143,11 +143,11 @@ type Creative struct {
 	Bundle string
 	// Language is ISO 639-1 in lower case (bid.language), "" where unsaid.
 	Language string
-	// Landing is the landing page's URL template.
-	Landing string
-	// Template makes its markup, LandingPage the address a click goes to.
-	Template    *creative.Template
-	LandingPage *creative.Landing
+	// Template is its markup and Landing its landing page, compiled; LandingURL
+	// is the latter as written.
+	Template   *creative.Template
+	Landing    *creative.Landing
+	LandingURL string
 	// CTR is the prior probability of a click after an impression, CVR of a
 	// conversion after a click.
 	CTR, CVR float32
@@ -205,6 +205,8 @@ type Snapshot struct {
 	deals     []string
 	rules     []rule
 	schedules []schedule
+	timed     []timedLine
+	untimed   []uint64
 	index     index
 	blocks    blockIndex
 	blockIDs  []uint32

@@ -231,8 +231,8 @@ func (b *Book) applyPosted(r *Record) error {
 }
 
 func (b *Book) add(r *Record) bool {
-	if r.Win.Node != b.node {
-		// Foreign wins are never billed here, so they need no memory.
+	if r.Win.Node != b.node || r.Reason == UnknownEpoch {
+		// Never billed here, so they need no memory.
 		return r.Kind == Recorded
 	}
 	k := shardKey{r.Win.Epoch, r.Win.Shard}

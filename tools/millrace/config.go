@@ -22,16 +22,16 @@ type configFlags struct {
 
 // flagOf are the fields with a flag of their own; the others have --set.
 var flagOf = []struct{ flag, field, help string }{
-	{"listen", "listen", "address of the ad server"},
-	{"admin", "admin", "address of the admin server"},
+	{"listen", "listen", "address of the ad server (default 127.0.0.1:8080)"},
+	{"admin", "admin", "address of the admin server (default 127.0.0.1:8081)"},
 	{"data", "data", "folder of the journal and the budgets (default a temporary one)"},
 	{"catalog", "catalog", "catalog file (default the bundled demo catalog)"},
 	{"shards", "shards", "number of shards (default one per usable core)"},
 	{"cpus", "cpus", "CPUs to pin the shards to, e.g. 0,1 or 0-3"},
-	{"dispatch", "dispatch", "how a request reaches its shard: inline or hop"},
-	{"pollers", "pollers", "number of network pollers"},
+	{"dispatch", "dispatch", "how a request reaches its shard: inline or hop (default inline)"},
+	{"pollers", "pollers", "number of network pollers (default by cores)"},
 	{"public-url", "public_url", "start of the tracking URLs (default http:// and the listen address)"},
-	{"log-level", "log_level", "debug, info, warn or error"},
+	{"log-level", "log_level", "debug, info, warn or error (default info)"},
 }
 
 func (f *configFlags) register(flags *pflag.FlagSet) {

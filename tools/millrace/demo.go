@@ -129,6 +129,9 @@ func demo(c *cobra.Command, cfg node.Config, rate float64, howLong time.Duration
 		foot.release()
 	}
 	watch.lookCampaigns(context.WithoutCancel(c.Context()))
+	if runErr == nil {
+		watch.averageOver(summary.Seconds)
+	}
 	stopErr := stop()
 	if runErr != nil {
 		return runErr
@@ -278,6 +281,13 @@ func (w *watch) lookCampaigns(ctx context.Context) {
 	}
 }
 
+// averageOver makes the win rates those of the whole run, for its last picture.
+func (w *watch) averageOver(seconds float64) {
+	for id, wins := range w.wins {
+		w.winRate[id] = float64(wins) / max(seconds, 0.001)
+	}
+}
+
 // answerMax bounds what is read of an admin answer.
 const answerMax = 32 << 20
 
@@ -300,7 +310,7 @@ func (w *watch) get(ctx context.Context, path string) ([]byte, error) {
 
 // urls are things to try, in a form to paste.
 func (w *watch) urls() string {
-	return `try:  curl -s ` + w.ads + `/openrtb2/auction -H 'X-Millrace-Debug: 1' -d '{"id":"1","imp":[{"id":"1","banner":{"w":300,"h":250}}]}'
+	return `try:  curl -s ` + w.ads + `/openrtb2/auction -H 'Content-Type: application/json' -H 'X-Millrace-Debug: 1' -d '{"id":"1","imp":[{"id":"1","banner":{"w":300,"h":250}}]}'
       curl -s ` + w.adm + `/campaigns
       curl -s ` + w.adm + `/metrics
       curl -s ` + w.adm + `/shards`

@@ -17,15 +17,15 @@ func pad(s string, n int) string {
 	return s + strings.Repeat(" ", n-len(r))
 }
 
-// bar is a gauge of n columns, filled by share; over 1 is full.
+// bar is a gauge of n columns, filled by share to an eighth of a column; over 1
+// is full.
 func bar(share float64, n int) string {
-	const eighths = " ▏▎▍▌▋▊▉█"
+	eighths := []rune("·▏▎▍▌▋▊▉")
 	steps := int(min(max(share, 0), 1)*float64(8*n) + 0.5)
-	full, rest := steps/8, steps%8
+	full := steps / 8
 	s := strings.Repeat("█", full)
 	if full < n {
-		s += string([]rune(eighths)[rest])
-		s += strings.Repeat("·", n-full-1)
+		s += string(eighths[steps%8]) + strings.Repeat("·", n-full-1)
 	}
 	return s
 }

@@ -1,6 +1,7 @@
 package catalogtest
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"strings"
 
@@ -53,6 +54,61 @@ func (f *Facts) Fill(s *campaign.Snapshot, q *campaign.Query) {
 	if f.Private {
 		q.SetPrivate()
 	}
+}
+
+// AppendJSON appends the facts as an OpenRTB request of the user.
+func (f *Facts) AppendJSON(dst []byte, user string) []byte {
+	type object = map[string]any
+	imp := object{"id": "1"}
+	var formats []object
+	for _, z := range f.Sizes {
+		formats = append(formats, object{"w": z.W, "h": z.H})
+	}
+	offers := map[openrtb.MediaType]object{
+		openrtb.BannerMedia: {"format": formats},
+		openrtb.VideoMedia:  {"mimes": []string{"video/mp4"}, "protocols": []int{2, 3, 7}},
+		openrtb.NativeMedia: {"request": `{"ver":"1.2","assets":[{"id":1,"required":1,"title":{"len":140}}]}`},
+	}
+	for m, offer := range offers {
+		if f.Media.Has(m) {
+			imp[m.String()] = offer
+		}
+	}
+	if len(f.Deals) > 0 || f.Private {
+		pmp := object{"private_auction": 0}
+		if f.Private {
+			pmp["private_auction"] = 1
+		}
+		var deals []object
+		for _, d := range f.Deals {
+			deals = append(deals, object{"id": d})
+		}
+		pmp["deals"] = deals
+		imp["pmp"] = pmp
+	}
+	request := object{
+		"id": "synthetic-" + user, "at": 1, "imp": []object{imp},
+		"device": object{
+			"geo": object{"country": f.Country, "region": f.Region, "city": f.City},
+			"os":  f.OS, "language": f.Language, "devicetype": f.DeviceType,
+		},
+	}
+	var data []object
+	for _, s := range f.Segments {
+		data = append(data, object{"id": s[0], "segment": []object{{"id": s[1]}}})
+	}
+	request["user"] = object{"id": user, "data": data}
+	switch {
+	case len(f.Sites) > 0:
+		request["site"] = object{"domain": f.Sites[0], "cat": f.Categories}
+	case len(f.Bundles) > 0:
+		request["app"] = object{"bundle": f.Bundles[0], "cat": f.Categories}
+	}
+	text, err := json.Marshal(request)
+	if err != nil {
+		panic(err) // maps of plain values always marshal
+	}
+	return append(dst, text...)
 }
 
 // Requests are n requests that fit the catalogs of the same shape.

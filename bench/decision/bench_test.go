@@ -1,0 +1,115 @@
+package decision
+
+import (
+	"fmt"
+	"hash/maphash"
+	"testing"
+	"time"
+
+	"millrace/bench/load"
+	"millrace/bench/sim"
+	"millrace/codec/unit"
+	"millrace/state/campaign"
+	"millrace/state/campaign/catalogtest"
+)
+
+var start = unit.WallTime(time.Date(2026, 3, 17, 9, 0, 0, 0, time.UTC).UnixNano())
+
+func demoSnapshot(t testing.TB) *campaign.Snapshot {
+	s, faults := campaign.Compile(campaign.Demo(), campaign.Options{Version: 1})
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	return s
+}
+
+// mix is the load generator's built-in corpus.
+func mix(n int) [][]byte {
+	corpus := load.Mix(1)
+	bodies := make([][]byte, n)
+	for i := range bodies {
+		bodies[i] = corpus.Body(i)
+	}
+	return bodies
+}
+
+// synthetic are requests in the vocabulary of a synthetic catalog.
+func synthetic(n int, o catalogtest.Options) [][]byte {
+	bodies := make([][]byte, n)
+	for i, f := range catalogtest.Requests(n, o) {
+		bodies[i] = f.AppendJSON(nil, fmt.Sprintf("user-%d", i))
+	}
+	return bodies
+}
+
+func newLoop(t testing.TB, s *campaign.Snapshot) *sim.Loop {
+	w, err := sim.New(sim.Config{Seed: 1, Shards: 1, Catalog: s, Start: start, Caps: 1 << 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Loop()
+}
+
+// TestAllocDecision: nothing is allocated from bytes in to bytes out, once warm.
+func TestAllocDecision(t *testing.T) {
+	for name, c := range map[string]struct {
+		snapshot *campaign.Snapshot
+		bodies   [][]byte
+	}{
+		"demo":      {demoSnapshot(t), mix(256)},
+		"synthetic": {catalogtest.Snapshot(catalogtest.Options{Lines: 1000, Seed: 1}), synthetic(256, catalogtest.Options{Lines: 1000, Seed: 1})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoop(t, c.snapshot)
+			bids := 0
+			pass := func() {
+				for _, b := range c.bodies {
+					if status, _ := l.Decide(b); status == 200 {
+						bids++
+					}
+				}
+			}
+			for range 3 {
+				pass()
+			}
+			if bids == 0 {
+				t.Fatal("no request got a bid: the test would show nothing")
+			}
+			if n := testing.AllocsPerRun(5, pass); n != 0 {
+				t.Errorf("%v allocations in %d decisions", n, len(c.bodies))
+			}
+		})
+	}
+}
+
+func BenchmarkDecision(b *testing.B) {
+	run := func(name string, s *campaign.Snapshot, bodies [][]byte) {
+		b.Run(name, func(b *testing.B) {
+			l := newLoop(b, s)
+			var h maphash.Hash
+			bids := 0
+			for _, body := range bodies {
+				l.Decide(body)
+			}
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				status, answer := l.Decide(bodies[i%len(bodies)])
+				if status == 200 {
+					bids++
+					_ = h.WriteByte(answer[len(answer)-1])
+				}
+				i++
+			}
+			b.ReportMetric(float64(bids)/float64(i), "bids/req")
+			if bids == 0 {
+				b.Fatal("no bids")
+			}
+		})
+	}
+	run("demo", demoSnapshot(b), mix(256))
+	for _, n := range []int{1000, 100_000} {
+		o := catalogtest.Options{Lines: n, Seed: 1}
+		run(fmt.Sprintf("lines=%d", n), catalogtest.Snapshot(o), synthetic(256, o))
+	}
+}

@@ -1,0 +1,63 @@
+package budget
+
+import "millrace/codec/unit"
+
+// flushMax bounds the messages sent to one peer in one go, so that a start with
+// a hundred thousand accounts does not fill the mailbox against requests.
+const flushMax = 256
+
+// queue holds entries for one peer until its mailbox takes them, in order.
+type queue struct {
+	entries []Entry
+	head    int
+}
+
+func (q *queue) empty() bool { return q.head == len(q.entries) }
+
+func (q *queue) push(e Entry) {
+	if q.head == len(q.entries) {
+		q.entries, q.head = q.entries[:0], 0
+	} else if q.head > 1024 && q.head > len(q.entries)/2 {
+		n := copy(q.entries, q.entries[q.head:])
+		q.entries, q.head = q.entries[:n], 0
+	}
+	q.entries = append(q.entries, e)
+}
+
+// send queues an entry for a peer; money in it is Moving until it is taken.
+func (b *Broker) send(to unit.ShardID, e Entry) {
+	b.out[to].push(e)
+	b.unsent = true
+}
+
+// flush sends what the mailboxes take and arms the timer for the rest.
+func (b *Broker) flush() {
+	if !b.unsent {
+		return
+	}
+	b.unsent = false
+	for peer := range b.out {
+		q := &b.out[peer]
+		for n := 0; !q.empty(); n++ {
+			if n == flushMax {
+				b.unsent = true
+				break
+			}
+			b.msg = Message{From: b.id}
+			for int(b.msg.Count) < len(b.msg.Entries) && q.head+int(b.msg.Count) < len(q.entries) {
+				b.msg.Entries[b.msg.Count] = q.entries[q.head+int(b.msg.Count)]
+				b.msg.Count++
+			}
+			if !b.fx.SendBudget(unit.ShardID(peer), &b.msg) {
+				b.refused++
+				b.unsent = true
+				break
+			}
+			q.head += int(b.msg.Count)
+		}
+	}
+	if b.unsent && !b.flushing {
+		b.flushing = true
+		b.fx.After(b.cfg.RetryEvery, TimerFlush, 0)
+	}
+}
