@@ -30,12 +30,14 @@ func (s *Server) Raw(bytesOut []byte, halfClose bool) (Answer, error) {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(RawTimeout))
-	// The server may refuse by the head and close while the body is still being
-	// sent: an error of writing is no news, the answer is.
-	_, _ = conn.Write(bytesOut)
-	if halfClose {
-		_ = conn.(*net.TCPConn).CloseWrite()
-	}
+	// The server may refuse by the head while the body is still being sent, so
+	// the answer is read meanwhile. An error of writing is no news.
+	go func() {
+		_, _ = conn.Write(bytesOut)
+		if halfClose {
+			_ = conn.(*net.TCPConn).CloseWrite()
+		}
+	}()
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		if ne, ok := err.(net.Error); ok && ne.Timeout() {
