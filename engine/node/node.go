@@ -178,7 +178,6 @@ func (n *Node) shardConfig() (shards.Config, error) {
 	c.CPUs = n.cfg.CPUs
 	c.MailboxSlots = n.cfg.Shard.MailboxSlots
 	c.BatchMax = n.cfg.Shard.Batch
-	c.Spin = n.cfg.Shard.Spin
 	c.StallNanosMax = n.cfg.Shard.Stall
 	c.KindNames, c.TimerNames = serve.KindNames, serve.TimerNames
 	return c, c.Dispatch.UnmarshalText([]byte(n.cfg.Dispatch))
