@@ -144,6 +144,7 @@ func (n *Node) openMoney() error {
 	c.Retention = n.cfg.Budget.JournalRetention
 	c.TokenTTL = n.cfg.Tokens.TTL
 	c.Wall = n.clock.Wall
+	c.Alarm = func(err error) { n.log.Error("journal", "error", err) }
 	started := n.clock.Mono()
 	journal, err := outbox.Open(c)
 	if err != nil {
