@@ -246,7 +246,11 @@ func (n *Node) listen(keys *event.Keyring) error {
 	}, keys, n.clock, n.registry)
 	c := ingress.Default()
 	c.Addr = n.cfg.Listen
-	c.Pollers = n.cfg.Pollers
+	if c.Pollers = n.cfg.Pollers; c.Pollers == 0 && ingress.Pollers() == 0 {
+		// With inline dispatch the pollers do the shards' work; the journal's
+		// writer and the kernel want a core too.
+		c.Pollers = max(1, n.shardCount()-1)
+	}
 	l := n.cfg.Limits
 	c.ConnectionsMax, c.InFlightMax, c.PipelineMax = l.Connections, l.InFlight, l.Pipeline
 	c.HeadBytesMax, c.BodyBytesMax = int(l.HeadBytes), int(l.BodyBytes)
