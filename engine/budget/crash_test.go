@@ -142,6 +142,7 @@ func TestCrashEndToEnd(t *testing.T) {
 		var tokens []event.Token
 		acked := map[eventID]bool{}
 		fs := faultfs.New(0, nil)
+		var lives []unit.Epoch
 		for range 8 {
 			crash := 20 + r.IntN(400)
 			fs = fs.AfterCrash(r.Uint64(), func(k int, _, _ string) error {
@@ -155,7 +156,10 @@ func TestCrashEndToEnd(t *testing.T) {
 			if err != nil {
 				continue // crashed while recovering
 			}
-			for n.j.Err() == nil && fs.Ops() < crash {
+			lives = append(lives, n.j.Epoch())
+			// A life is bounded in virtual time: after the token TTL wins are
+			// forgotten on purpose.
+			for steps := 0; n.j.Err() == nil && fs.Ops() < crash && steps < 3000; steps++ {
 				n.life(r, &tokens, acked, price)
 				if len(tokens) > 3000 {
 					break
@@ -170,7 +174,7 @@ func TestCrashEndToEnd(t *testing.T) {
 		}
 		for id := range acked {
 			if !n.j.Recovered().Seen(id.win, id.kind) {
-				t.Fatalf("seed %d: %+v was acknowledged and is lost", seed, id)
+				t.Fatalf("seed %d: %+v was acknowledged and is lost; recovery %+v, epochs %+v, lives %v", seed, id, n.j.Recovery(), n.j.Recovered().Epochs, lives)
 			}
 		}
 		if err := n.j.Inspect(func(b *ledger.Book) {

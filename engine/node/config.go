@@ -17,9 +17,9 @@ type Config struct {
 	Data        string        `yaml:"data" help:"folder of the journal and the budgets; empty is a new temporary folder, removed on exit"`
 	NodeID      int           `yaml:"node_id" help:"number of this node, unique in a deployment, 0 to 65535"`
 	Shards      int           `yaml:"shards" help:"number of shards; 0 is one per usable core"`
-	CPUs        []int         `yaml:"cpus" help:"CPUs to pin the shards to, in shard order; empty is the usable ones in order"`
+	CPUs        []int         `yaml:"cpus" help:"CPUs to pin the shards to, in shard order; empty: hop takes the usable ones in order, inline does not pin"`
 	Dispatch    Dispatch      `yaml:"dispatch" help:"how a request reaches its shard: inline (the poller takes the idle shard's turn) or hop (always the shard's own thread)"`
-	Pollers     int           `yaml:"pollers" help:"number of network pollers; 0 is chosen by the number of cores"`
+	Pollers     int           `yaml:"pollers" help:"number of network pollers; 0 is one fewer than shards, at least one"`
 	Catalog     string        `yaml:"catalog" help:"catalog file, YAML or JSON; empty is the bundled demo catalog"`
 	CatalogPoll time.Duration `yaml:"catalog_poll" help:"how often the catalog file is looked at for changes; 0 is only on SIGHUP or POST /reload"`
 	PublicURL   string        `yaml:"public_url" help:"where browsers reach this node, the start of every tracking URL; empty is http:// and the listen address"`
@@ -60,7 +60,6 @@ type LimitsConfig struct {
 type ShardConfig struct {
 	MailboxSlots   int           `yaml:"mailbox_slots" help:"messages that may wait for a shard; a power of two; full is 503"`
 	Batch          int           `yaml:"batch" help:"messages handled before timers and effects get their turn"`
-	Spin           time.Duration `yaml:"spin" help:"how long an idle shard looks for work before it sleeps"`
 	Stall          time.Duration `yaml:"stall" help:"a callback that takes longer is counted and its kind named"`
 	FrequencySlots int           `yaml:"frequency_slots" help:"user and line pairs whose frequency caps a shard remembers"`
 }
@@ -70,7 +69,6 @@ type BudgetConfig struct {
 	ReservationTTL   time.Duration `yaml:"reservation_ttl" help:"how long a win may hold money before its billable event; later events bill only from what is left"`
 	JournalSegment   strict.Bytes  `yaml:"journal_segment" help:"size of one journal file"`
 	JournalRetention time.Duration `yaml:"journal_retention" help:"how long full journal files are kept after their checkpoint"`
-	Sync             bool          `yaml:"sync" help:"fdatasync before an event is acknowledged; off survives a crash of the process, not of the machine"`
 }
 
 // TokensConfig signs tracking URLs.
@@ -122,7 +120,6 @@ func Default() Config {
 		Shard: ShardConfig{
 			MailboxSlots:   8192,
 			Batch:          128,
-			Spin:           20 * time.Microsecond,
 			Stall:          time.Millisecond,
 			FrequencySlots: 1 << 20,
 		},
@@ -130,7 +127,6 @@ func Default() Config {
 			ReservationTTL:   5 * time.Minute,
 			JournalSegment:   64 << 20,
 			JournalRetention: 72 * time.Hour,
-			Sync:             true,
 		},
 		Tokens: TokensConfig{TTL: 24 * time.Hour},
 		Memory: MemoryConfig{GC: 100},

@@ -55,7 +55,7 @@ tokens:
   keys:
     - {id: 3, secret: `+goodSecret+`}
 `)
-	env := []string{"PATH=/bin", "MILLRACE_SHARDS=2", "MILLRACE_LIMITS_BODY_BYTES=3MiB", "MILLRACE_CPUS=1-3", "MILLRACE_BUDGET_SYNC=false", "MILLRACE_TOKENS_ACTIVE=3"}
+	env := []string{"PATH=/bin", "MILLRACE_SHARDS=2", "MILLRACE_LIMITS_BODY_BYTES=3MiB", "MILLRACE_CPUS=1-3", "MILLRACE_DEBUG_HEADER=false", "MILLRACE_TOKENS_ACTIVE=3"}
 	flags := []Override{{"shards", "1", "--shards"}, {"dispatch", "hop", "--dispatch"}, {"log_level", "debug", "--log-level"}}
 	c, origins, faults := Load(file, env, flags)
 	if faults != nil {
@@ -65,7 +65,7 @@ tokens:
 	want.Listen, want.Admin = "127.0.0.1:1000", "127.0.0.1:1001"
 	want.Shards, want.CPUs, want.Dispatch, want.LogLevel = 1, []int{1, 2, 3}, DispatchHop, "debug"
 	want.Limits.BodyBytes, want.Limits.IdleTimeout = 3<<20, time.Minute
-	want.Budget.Sync = false
+	want.DebugHeader = false
 	want.Tokens = TokensConfig{TTL: 48 * time.Hour, Active: 3, Keys: []TokenKey{{3, NewSecret(goodSecret)}}}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %#v\nwant %#v", c, want)
@@ -147,7 +147,6 @@ func TestValidateNamesField(t *testing.T) {
 		"limits.in_flight":       func(c *Config) { c.Limits.InFlight = 0 },
 		"limits.head_bytes":      func(c *Config) { c.Limits.HeadBytes = 1 },
 		"shard.mailbox_slots":    func(c *Config) { c.Shard.MailboxSlots = 1000 },
-		"shard.spin":             func(c *Config) { c.Shard.Spin = -1 },
 		"budget.reservation_ttl": func(c *Config) { c.Budget.ReservationTTL = 0 },
 		"tokens.ttl":             func(c *Config) { c.Tokens.TTL = 0 },
 		"tokens.active":          func(c *Config) { c.Tokens.Active = 9 },
@@ -240,7 +239,7 @@ func FuzzLoadOverride(f *testing.F) {
 	f.Add("limits.body_bytes", "1MiB")
 	f.Add("cpus", "0-3")
 	f.Add("tokens.keys", "1:"+goodSecret)
-	f.Add("budget.sync", "true")
+	f.Add("debug_header", "true")
 	f.Fuzz(func(t *testing.T, field, value string) {
 		c, _, faults := Load("", []string{"MILLRACE_" + field + "=" + value}, []Override{{field, value, "--set"}})
 		if len(faults) == 0 && c.Validate() != nil {

@@ -140,7 +140,6 @@ func (c ShardConfig) validate(l *faultList) {
 		l.add("shard.mailbox_slots", fmt.Sprintf("%d is not a power of two", n), "use 4096, 8192, 16384, …")
 	}
 	l.between("shard.batch", int64(c.Batch), 1, 65_536)
-	l.lasting("shard.spin", c.Spin, 0, 10*time.Millisecond)
 	l.lasting("shard.stall", c.Stall, 10*time.Microsecond, 10*time.Second)
 	l.between("shard.frequency_slots", int64(c.FrequencySlots), 1024, 1<<30)
 }

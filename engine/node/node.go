@@ -144,6 +144,7 @@ func (n *Node) openMoney() error {
 	c.Retention = n.cfg.Budget.JournalRetention
 	c.TokenTTL = n.cfg.Tokens.TTL
 	c.Wall = n.clock.Wall
+	c.Alarm = func(err error) { n.log.Error("journal", "error", err) }
 	started := n.clock.Mono()
 	journal, err := outbox.Open(c)
 	if err != nil {
@@ -178,7 +179,6 @@ func (n *Node) shardConfig() (shards.Config, error) {
 	c.CPUs = n.cfg.CPUs
 	c.MailboxSlots = n.cfg.Shard.MailboxSlots
 	c.BatchMax = n.cfg.Shard.Batch
-	c.Spin = n.cfg.Shard.Spin
 	c.StallNanosMax = n.cfg.Shard.Stall
 	c.KindNames, c.TimerNames = serve.KindNames, serve.TimerNames
 	return c, c.Dispatch.UnmarshalText([]byte(n.cfg.Dispatch))
@@ -246,7 +246,11 @@ func (n *Node) listen(keys *event.Keyring) error {
 	}, keys, n.clock, n.registry)
 	c := ingress.Default()
 	c.Addr = n.cfg.Listen
-	c.Pollers = n.cfg.Pollers
+	if c.Pollers = n.cfg.Pollers; c.Pollers == 0 && ingress.Pollers() == 0 {
+		// With inline dispatch the pollers do the shards' work; the journal's
+		// writer and the kernel want a core too.
+		c.Pollers = max(1, n.shardCount()-1)
+	}
 	l := n.cfg.Limits
 	c.ConnectionsMax, c.InFlightMax, c.PipelineMax = l.Connections, l.InFlight, l.Pipeline
 	c.HeadBytesMax, c.BodyBytesMax = int(l.HeadBytes), int(l.BodyBytes)

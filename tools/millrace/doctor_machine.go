@@ -201,8 +201,8 @@ func checkData(cfg node.Config) finding {
 		return good("a temporary one in %s (sync %v); --data keeps budgets over a restart", folder, median)
 	case inMemory(folder):
 		return warn("choose a folder on a disk", "%s is in memory: budgets are lost with the machine", folder)
-	case median > fsyncSlow && cfg.Budget.Sync:
-		return warn("use a faster disk; budget.sync: false only survives a crash of the process", "%s: a sync takes %v", folder, median)
+	case median > fsyncSlow:
+		return warn("use a faster disk: every acknowledged event waits for one", "%s: a sync takes %v", folder, median)
 	}
 	return good("%s is writable, a sync takes %v", folder, median)
 }
