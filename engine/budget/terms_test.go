@@ -138,3 +138,72 @@ func TestCutMeetsReturnInFlight(t *testing.T) {
 	}
 	w.cutTo(20)
 }
+
+func TestBudgetLoweredBelowWhatIsLeased(t *testing.T) {
+	w := newWorld(t, 7, 3, noon)
+	w.setAccounts(oneAccount(100_000, 0))
+	w.settle()
+	for range 50 {
+		for !w.reserve(w.r.IntN(3), [2]int32{0, -1}, 100, event.Impression, 100) {
+			w.settle()
+		}
+	}
+	reserved := w.balance(77).Reserved
+	w.setAccounts(oneAccount(reserved/2, 0))
+	w.settle()
+	w.advance(time.Second)
+	for s := range 3 {
+		if w.reserve(s, [2]int32{0, -1}, 1, event.Impression, 1) {
+			t.Fatal("reserved beyond the lowered limit")
+		}
+	}
+	for i := range w.wins {
+		if o := w.post(&w.wins[i]); o != Posted {
+			t.Fatalf("what was won before the cut: %s", o)
+		}
+	}
+	w.conserve()
+	w.setAccounts(oneAccount(reserved+500, 0))
+	w.settle()
+	n := len(w.wins)
+	for range 300 {
+		if !w.reserve(w.r.IntN(3), [2]int32{0, -1}, 10, event.Impression, 10) {
+			w.settle()
+			w.advance(300 * time.Millisecond)
+		}
+	}
+	if got := len(w.wins) - n; got != 50 {
+		t.Fatalf("raised by 500: %d wins at 10", got)
+	}
+	w.conserve()
+}
+
+func TestRemovedAccountDrains(t *testing.T) {
+	w := newWorld(t, 15, 3, noon)
+	specs := testSpecs(w.r, 6)
+	w.setAccounts(specs)
+	w.settle()
+	for s := range 3 {
+		w.reserve(s, [2]int32{0, -1}, 1, event.Impression, 1)
+	}
+	w.setAccounts(specs[2:])
+	w.specs = specs
+	w.settle()
+	w.conserve()
+	for i := range w.wins {
+		if o := w.post(&w.wins[i]); o != Posted {
+			t.Fatalf("an impression won before the removal: %s", o)
+		}
+	}
+	w.advance(10 * time.Minute)
+	b, _ := w.book.Account(specs[0].ID)
+	if b.Committed != b.Posted {
+		t.Fatalf("the removed account still holds %v", b.Committed-b.Posted)
+	}
+	w.setAccounts(specs) // and it comes back
+	w.settle()
+	if !w.reserve(0, [2]int32{0, -1}, 1, event.Impression, 1) && specs[0].Daily+specs[0].Total > 0 {
+		t.Fatal("the account that came back has no money")
+	}
+	w.conserve()
+}
