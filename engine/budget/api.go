@@ -150,7 +150,7 @@ type Op uint8
 
 // Operations.
 const (
-	opAsk     Op = iota + 1 // shard → home: give me Amount, Need at least
+	opAsk     Op = iota + 1 // shard → home: give me Amount, Need at least; Need 0 is a first share, of any size
 	opBack                  // shard → home: Amount returns to the lease of Day
 	opGive                  // home → shard: Amount is yours for Day
 	opRecall                // home → shard: others go hungry, give back what lies idle

@@ -92,6 +92,7 @@ func (b *Broker) tick(now unit.MonoTime, wall unit.WallTime) {
 	b.dropPages(wall)
 	b.retry(now)
 	b.hungryTick()
+	b.askFirst()
 	b.fx.After(next, TimerTick, 0)
 }
 

@@ -118,6 +118,32 @@ func (b *Broker) serve(i int32, to unit.ShardID, want, need unit.Nanos, now unit
 	b.topUp(i)
 }
 
+// firstShare answers a shard that has not got its first share, though others may
+// have: with what can be spared, which may be nothing.
+func (b *Broker) firstShare(i int32, to unit.ShardID, want unit.Nanos, now unit.MonoTime) {
+	if h := &b.homes[i]; !h.initial && !b.draining {
+		b.give(i, to, b.share(h, want, 0), now)
+		b.topUp(i)
+	}
+}
+
+// askFirst repeats, for the slots that still wait for a first share, the
+// question: a share of nothing under older terms than the slot's went by
+// unheard.
+func (b *Broker) askFirst() {
+	if b.waitingFor == 0 {
+		return
+	}
+	for range min(len(b.slots), sliceMax) {
+		b.waitCursor = (b.waitCursor + 1) % len(b.slots)
+		sl := &b.slots[b.waitCursor]
+		if sl.waiting && sl.home == none && sl.asked == 0 {
+			want := max(b.terms[b.waitCursor].spec.Unit, 1)
+			b.send(sl.homeShard, Entry{Account: sl.id, Amount: want, Day: sl.day, Gen: sl.gen, Op: opAsk})
+		}
+	}
+}
+
 // share is what a shard gets of the pool: what it wants, not more than half of
 // what is there, and near the end of the budget not more than a tenth of a
 // shard's part, so that the last money is not spread over shards that do not
