@@ -34,6 +34,7 @@ type slot struct {
 	active   bool // in the catalog and not paused
 	waiting  bool // for its first share
 	answered bool // the first share was nothing, and came before the catalog
+	urgent   bool // the request under way is: something was refused without it
 	recalled bool // others go hungry: what is voided goes home
 }
 
@@ -118,6 +119,7 @@ type Broker struct {
 	recovered *ledger.Recovered
 	overlay   map[eventKey]struct{}
 
+	funds      uint64        // times that money came to somewhere it can be spent from
 	now        unit.MonoTime // of the call under way
 	wall       unit.WallTime
 	probeEvery uint32
@@ -403,14 +405,14 @@ func (b *Broker) entry(from unit.ShardID, e *Entry, now unit.MonoTime, wall unit
 		b.given(s, e, now)
 	case opRecall:
 		b.recalled(s)
-	case opAsk:
+	case opAsk, opNeed:
 		if sl.home == none || !sl.active || e.Gen != sl.gen || e.Day != b.homes[sl.home].day {
 			return
 		}
 		if e.Need == 0 {
 			b.firstShare(sl.home, from, e.Amount, now)
 		} else {
-			b.serve(sl.home, from, e.Amount, e.Need, now)
+			b.serve(sl.home, from, e.Amount, e.Need, e.Op == opNeed, now)
 		}
 	case opBack:
 		if sl.home == none {
@@ -426,7 +428,7 @@ func (b *Broker) entry(from unit.ShardID, e *Entry, now unit.MonoTime, wall unit
 // nothing: it is the answer for which the slot would wait.
 func (b *Broker) stranger(from unit.ShardID, e *Entry, now unit.MonoTime, wall unit.WallTime) {
 	switch e.Op {
-	case opAsk, opRecall:
+	case opAsk, opNeed, opRecall:
 		return // the home's first share comes after its own SetAccounts
 	case opBack:
 		b.queueReturn(storeOp{account: e.Account, day: e.Day, lease: b.epoch, amount: e.Amount})
@@ -463,7 +465,10 @@ func (b *Broker) gain(s int32, amount unit.Nanos, now unit.MonoTime) {
 	b.settled(sl)
 	sl.asked = 0
 	sl.avail += amount
+	// Nobody has more: ask again when it is used up, not each time until then.
+	sl.low = 0
 	if amount > 0 {
+		b.funds++
 		sl.low = max(sl.avail/2, b.terms[s].spec.Unit)
 		sl.recalled = false
 	}

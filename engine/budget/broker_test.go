@@ -91,7 +91,11 @@ func (w *world) randomStep() {
 			if w.r.IntN(30) == 0 {
 				tok.Win.Seq += 1 << 20
 			}
-			w.post(&tok)
+			if w.r.IntN(2) == 0 {
+				w.postOrWait(&tok)
+			} else {
+				w.post(&tok)
+			}
 		}
 	case k < 90:
 		for range w.r.IntN(20) {

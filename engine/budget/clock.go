@@ -222,6 +222,7 @@ func (b *Broker) void(s int32, entry int) {
 		return
 	}
 	sl.avail += amount
+	b.funds++
 	b.setWet(sl)
 }
 
