@@ -115,8 +115,9 @@ func ask(t testing.TB, n *Node, method, path, body string, headers ...string) re
 		t.Fatal(err)
 	}
 	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		req.Header.Set(name, value)
+		if name, value, ok := strings.Cut(h, ": "); ok {
+			req.Header.Set(name, value)
+		}
 	}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -232,6 +233,8 @@ func expectNoLeak(t testing.TB, before int) {
 		t.Errorf("%d goroutines before, %d after:\n%s", before, len(left), strings.Join(left, "\n\n"))
 	}
 }
+
+func wait(ms int) { time.Sleep(time.Duration(ms) * time.Millisecond) }
 
 func keys(active int, ids ...int) TokensConfig {
 	c := Default().Tokens
