@@ -191,3 +191,31 @@ func TestConnectionCap(t *testing.T) {
 	})
 	s.Stop()
 }
+
+// TestRefusedBodiesAreCutOff: a client that goes on sending a refused body, and
+// reads nothing before it is done, is disconnected soon.
+func TestRefusedBodiesAreCutOff(t *testing.T) {
+	s := Start(t, Options{Data: t.TempDir(), Config: Settings(NewCatalogFile(t, Line{Name: "own", Kind: "house"}))})
+	huge := Post(bytes.Repeat([]byte("x"), 8<<20), contentJSON)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 10 {
+				conn, err := net.DialTimeout("tcp", s.Listen, RawTimeout)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = conn.SetDeadline(time.Now().Add(RawTimeout))
+				_, err = conn.Write(huge)
+				_ = conn.Close()
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("a refused body is neither read nor cut off after %v", RawTimeout)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	s.Stop()
+}

@@ -257,8 +257,10 @@ func TestFrequencyCapCountsImpressions(t *testing.T) {
 		w.Event(event.Impression, token(t, bids[0].Adm, event.Impression))
 		return true
 	}
-	if first, second, third := show("u"), show("u"), show("u"); !first || !second || third {
-		t.Error("the cap of 2 did not hold")
+	for i, want := range []bool{true, true, false} {
+		if show("u") != want {
+			t.Errorf("impression %d of a cap of 2: shown %v", i+1, !want)
+		}
 	}
 	if !show("v") {
 		t.Error("another user is capped")

@@ -388,6 +388,9 @@ func TestJournalDown(t *testing.T) {
 	if _, r := w.brokers[0].Reserve([2]int32{0, -1}, 1, Exact, w.now, w.wall); r != Halted {
 		t.Fatalf("%s", r)
 	}
+	if _, r := w.brokers[0].Reserve([2]int32{-1, -1}, 0, Exact, w.now, w.wall); r != Reserved {
+		t.Fatalf("a house ad: %s", r)
+	}
 }
 
 func TestCancel(t *testing.T) {

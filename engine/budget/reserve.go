@@ -7,9 +7,10 @@ import (
 )
 
 // Reserve takes amount from each account (−1 is none) and makes the win: all
-// of it, or nothing and the reason. Without accounts it only makes the win.
+// of it, or nothing and the reason. Without accounts it only makes the win, with
+// a halted broker too: what costs nothing needs no journal.
 func (b *Broker) Reserve(accounts [2]int32, amount unit.Nanos, pool Pool, now unit.MonoTime, wall unit.WallTime) (w Win, r Reason) {
-	if b.halted || b.draining {
+	if b.draining || b.halted && (accounts[0] >= 0 || accounts[1] >= 0) {
 		return w, Halted
 	}
 	sec := max(b.issued, wall.Unix())
