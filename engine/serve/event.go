@@ -22,8 +22,8 @@ func (c *Core) event(x *Context) {
 	}
 	outcome, pos := c.broker.PostOrWait(t, c.shard.Now(), c.shard.Wall())
 	if outcome == budget.Deferred {
-		c.count(c.m.events[t.Kind.Index()][outcome])
 		if c.await(x) {
+			c.count(c.m.eventsDeferred)
 			return
 		}
 		outcome, pos = c.broker.Post(t, c.shard.Now(), c.shard.Wall())
