@@ -29,12 +29,14 @@ type slot struct {
 	index     int32 // in the catalog, none when it left
 	zone      uint16
 	mask      uint16 // ring entries in which it is listed
+	vain      uint8  // shares given back in a row of which nothing was used
 	homeShard unit.ShardID
 
 	active   bool // in the catalog and not paused
 	waiting  bool // for its first share
 	answered bool // the first share was nothing, and came before the catalog
 	urgent   bool // the request under way is: something was refused without it
+	fetched  bool // what it has came for an event that was refused without it
 	recalled bool // others go hungry: what is voided goes home
 }
 
@@ -104,7 +106,8 @@ type Broker struct {
 	rec     ledger.Record
 
 	homes     []home
-	hungry    []uint64 // words per home
+	hungry    []uint64     // words per home
+	needs     []unit.Nanos // of the hungry, shards per home
 	words     int
 	hungryFor []int32 // homes with hungry shards
 	cursor    int
@@ -419,6 +422,7 @@ func (b *Broker) entry(from unit.ShardID, e *Entry, now unit.MonoTime, wall unit
 			b.defects++
 			return
 		}
+		b.lacksMore(sl.home, from, e.Amount)
 		b.tookBack(sl.home, e.Amount, e.Day, e.Gen)
 	}
 }
@@ -463,6 +467,7 @@ func (b *Broker) given(s int32, e *Entry, now unit.MonoTime) {
 func (b *Broker) gain(s int32, amount unit.Nanos, now unit.MonoTime) {
 	sl := &b.slots[s]
 	b.settled(sl)
+	sl.fetched = sl.asked != 0 && sl.urgent
 	sl.asked = 0
 	sl.avail += amount
 	// Nobody has more: ask again when it is used up, not each time until then.
@@ -476,18 +481,31 @@ func (b *Broker) gain(s int32, amount unit.Nanos, now unit.MonoTime) {
 	sl.used, sl.usedSince = 0, now
 }
 
+// vainMax bounds how long a shard holds on to a share: 2^7 half ticks, 16 s.
+const vainMax = 7
+
 // recalled gives back what lies idle: all of it when nothing was reserved
-// since the last look, half otherwise.
+// since the last look, half otherwise. A shard that just got what it asked for
+// keeps it until its next request had time to come, longer each time that was
+// not long enough; else the last money would run after the requests for ever,
+// always on the shard of the one before.
 func (b *Broker) recalled(s int32) {
 	sl := &b.slots[s]
 	sl.recalled = true
 	amount := sl.avail
-	if sl.used > 0 && sl.asked == 0 {
-		amount /= 2
+	if amount == 0 || sl.fetched && sl.asked == 0 && b.now.Sub(sl.usedSince) < b.cfg.TickEvery/2<<sl.vain {
+		return
+	}
+	switch {
+	case sl.used == 0:
+		sl.vain = min(sl.vain+1, vainMax)
+	case sl.asked == 0:
+		amount = (amount + 1) / 2
 	}
 	sl.used = 0
-	if amount > 0 {
-		sl.avail -= amount
-		b.sendBack(s, amount, sl.day)
+	sl.avail -= amount
+	if sl.home != none {
+		b.lacksMore(sl.home, b.id, amount)
 	}
+	b.sendBack(s, amount, sl.day)
 }

@@ -49,6 +49,9 @@ func (b *Broker) newHome(s int32, now unit.MonoTime) int32 {
 	for range b.words {
 		b.hungry = append(b.hungry, 0)
 	}
+	for range b.shards {
+		b.needs = append(b.needs, 0)
+	}
 	return int32(len(b.homes) - 1)
 }
 
@@ -194,6 +197,7 @@ func (b *Broker) hunger(i int32, to unit.ShardID, need unit.Nanos) (fresh bool) 
 		b.hungry[word] |= bit
 		h.count++
 	}
+	b.needs[int(i)*b.shards+int(to)] = need
 	if h.need == 0 || need < h.need {
 		h.need = need
 	}
@@ -222,17 +226,36 @@ func (b *Broker) feed(i int32) {
 		b.firstShares(i)
 		return
 	}
-	for h.count > 0 {
-		give := b.share(h, max(h.want, h.need), h.need)
-		if give <= 0 {
-			break
-		}
-		to := b.hungryFrom(i, h.next)
-		h.next = (to + 1) % int32(b.shards)
-		b.give(i, unit.ShardID(to), give, b.now)
+	for h.count > 0 && b.feedOne(i) {
 	}
 	if h.count > 0 {
 		b.requestGrant(i)
+	}
+}
+
+// feedOne gives to the first of the hungry in turn whose need can be met: less
+// would only spread the last money.
+func (b *Broker) feedOne(i int32) bool {
+	h, n := &b.homes[i], int32(b.shards)
+	for k := range n {
+		to := (h.next + k) % n
+		if b.hungry[int(i)*b.words+int(to)/64]>>(to%64)&1 == 0 {
+			continue
+		}
+		need := b.needs[i*n+to]
+		if give := b.share(h, max(h.want, need), need); give > 0 {
+			h.next = (to + 1) % n
+			b.give(i, unit.ShardID(to), give, b.now)
+			return true
+		}
+	}
+	return false
+}
+
+// lacksMore: a hungry shard gave back some of what it had.
+func (b *Broker) lacksMore(i int32, from unit.ShardID, amount unit.Nanos) {
+	if b.hungry[int(i)*b.words+int(from)/64]>>(from%64)&1 != 0 {
+		b.needs[int(i)*b.shards+int(from)] += amount
 	}
 }
 
@@ -305,7 +328,7 @@ func (b *Broker) hungryTick() {
 			b.requestGrant(i)
 			b.recall(i, unit.ShardID(b.hungryFrom(i, h.next)))
 		}
-		if h.pool > 0 && h.pool < h.need {
+		if h.pool > 0 && h.count > 0 && !h.initial {
 			to := b.hungryFrom(i, h.next)
 			h.next = (to + 1) % int32(b.shards)
 			ticks := h.ticks

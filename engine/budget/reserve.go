@@ -59,6 +59,7 @@ func (b *Broker) take(s int32, amount unit.Nanos, pool Pool, now unit.MonoTime) 
 	sl := &b.slots[s]
 	sl.avail -= amount
 	sl.used += amount
+	sl.vain = 0
 	b.pending[s][b.current][pool] += amount
 	if bit := uint16(1) << b.current; sl.mask&bit == 0 {
 		sl.mask |= bit

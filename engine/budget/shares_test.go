@@ -210,3 +210,42 @@ func TestCrumbsAreOfferedSoon(t *testing.T) {
 		}
 	}
 }
+
+// TestDryAccountIsQuiet: what is left of a used-up budget must not wander from
+// shard to shard with every request.
+func TestDryAccountIsQuiet(t *testing.T) {
+	for _, rest := range []unit.Nanos{0, 3, 40} {
+		w := newWorld(t, 37, 7, noon)
+		w.setAccounts(oneAccount(1000+rest, 0))
+		w.settle()
+		for i := 0; w.balance(77).Reserved < 1000; i++ {
+			if w.now > unit.MonoTime(30*time.Second) {
+				t.Fatalf("rest %d: the last money runs after the requests: %+v", rest, w.balance(77))
+			}
+			w.reserve(i%7, [2]int32{0, -1}, 50, event.Impression, 50)
+			w.settle()
+		}
+		sent, asked := w.sent, w.store.asked
+		begun := w.now
+		for i := range 5000 {
+			w.reserve(i%7, [2]int32{0, -1}, 50, event.Impression, 50)
+			if i%10 == 0 {
+				w.drainMessages()
+				w.advance(time.Millisecond)
+			}
+			if i%100 == 0 {
+				click := w.wins[0]
+				click.Price = 900 // of which 50 is reserved
+				w.postOrWait(&click)
+			}
+		}
+		t.Logf("rest %d: %d messages and %d requests to the store in %v and 5000 requests", rest, w.sent-sent, w.store.asked-asked, w.now.Sub(begun))
+		if n := w.sent - sent; n > 250 {
+			t.Errorf("rest %d: %d messages", rest, n)
+		}
+		if n := w.store.asked - asked; n > 20 {
+			t.Errorf("rest %d: %d requests to the store", rest, n)
+		}
+		w.conserve()
+	}
+}
