@@ -134,8 +134,10 @@ func TestDeferredEventIsPaid(t *testing.T) {
 			specs[0].Unit = 900
 			w.setAccounts(specs)
 			w.settle()
-			if !w.reserve(on, [2]int32{0, -1}, 900, event.Click, 9) || !w.reserve(on, [2]int32{0, -1}, 900, event.Click, 9) {
-				t.Fatal("refused")
+			for range 2 {
+				if !w.reserve(on, [2]int32{0, -1}, 900, event.Click, 9) {
+					t.Fatal("refused")
+				}
 			}
 			deferred := 0
 			for w.postOrWait(&w.wins[0]) == Deferred {

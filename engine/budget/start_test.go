@@ -102,3 +102,81 @@ func TestReadyUnderChangedTerms(t *testing.T) {
 		}
 	}
 }
+
+// TestRestart: events of a dead epoch, with another number of shards.
+func TestRestart(t *testing.T) {
+	for _, shards := range []int{1, 2, 5} {
+		w := newWorld(t, 9, 3, noon)
+		w.setAccounts(oneAccount(10_000, 0))
+		w.settle()
+		for i := range 30 {
+			for !w.reserve(i%3, [2]int32{0, -1}, 10, event.Impression, 10) {
+				w.settle()
+			}
+		}
+		for i := range 10 {
+			w.post(&w.wins[i])
+		}
+		w.advance(10 * time.Second)
+		w.start(shards)
+		w.settle()
+		w.conserve()
+		for i := range 20 {
+			want := Posted
+			if i < 10 {
+				want = Duplicate
+			}
+			if o := w.post(&w.wins[i]); o != want {
+				t.Fatalf("%d shards: event %d of the dead epoch: %s, want %s", shards, i, o, want)
+			}
+			if o := w.post(&w.wins[i]); o != Duplicate {
+				t.Fatalf("again: %s", o)
+			}
+		}
+		w.conserve()
+		w.start(4) // a second crash: what was decided about the first life stands
+		w.settle()
+		for i := range 20 {
+			if o := w.post(&w.wins[i]); o != Duplicate {
+				t.Fatalf("after the second restart: %s", o)
+			}
+		}
+		w.advance(6 * time.Minute)
+		w.conserve()
+		if x := w.balance(77); x.Locked != 0 {
+			t.Fatalf("dead leases are still locked: %+v", x)
+		}
+		if o := w.post(&w.wins[25]); o != PostedLate {
+			t.Fatalf("late event of a dead epoch: %s", o)
+		}
+		stranger := w.wins[26]
+		stranger.Win.Epoch += 50
+		if o := w.post(&stranger); o != Recorded {
+			t.Fatalf("an epoch without journal: %s", o)
+		}
+		if x := w.balance(77); x.PostedTotal != 210 {
+			t.Fatalf("posted %v, want 210", x.PostedTotal)
+		}
+	}
+}
+
+func TestShutdownReturnsEverythingUnreserved(t *testing.T) {
+	w := newWorld(t, 10, 3, noon)
+	w.refuse, w.boxMax = 2, 3
+	specs := testSpecs(w.r, 40)
+	w.setAccounts(specs)
+	w.settle()
+	for range 300 {
+		w.reserve(w.r.IntN(3), [2]int32{int32(w.r.IntN(40)), -1}, 50, event.Impression, 50)
+	}
+	w.shutdown()
+	for _, s := range specs {
+		b, _ := w.book.Account(s.ID)
+		if x := w.balance(s.ID); b.Committed-b.Posted != x.Reserved {
+			t.Fatalf("account %d: %v still leased, %v reserved", s.ID, b.Committed-b.Posted, x.Reserved)
+		}
+	}
+	if _, r := w.brokers[0].Reserve([2]int32{0, -1}, 1, Exact, w.now, w.wall); r != Halted {
+		t.Fatalf("spent after the drain: %s", r)
+	}
+}
