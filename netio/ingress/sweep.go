@@ -53,11 +53,9 @@ func (c *conn) check(now unit.MonoTime) {
 	switch {
 	case c.dead:
 	case c.lingering:
-		if now.Sub(c.since) > cfg.LingerTimeout {
-			c.killLocked(&m.timeouts[timeoutLinger])
-		}
-	case c.waiting && now.Sub(c.since) > cfg.WriteTimeout:
-		c.killLocked(&m.timeouts[timeoutWrite])
+		c.checkLinger(now)
+	case c.waiting && c.stuck(now):
+		c.resetLocked(&m.timeouts[timeoutWrite])
 	case c.front != nil:
 		c.seenAt = now
 		if now.Sub(c.front.Arrived) > cfg.AnswerTimeout {
@@ -71,6 +69,62 @@ func (c *conn) check(now unit.MonoTime) {
 		return
 	}
 	c.mu.Unlock()
+}
+
+// checkLinger bounds how long a connection waits for its peer's end: not counting
+// the time in which the peer takes our last bytes. Holds mu.
+func (c *conn) checkLinger(now unit.MonoTime) {
+	cfg, m := &c.srv.cfg, &c.srv.metrics
+	switch {
+	case now.Sub(c.since) <= cfg.LingerTimeout:
+	case unacknowledged(c.fd) == 0:
+		c.killLocked(&m.timeouts[timeoutLinger])
+	case c.stuck(now):
+		c.resetLocked(&m.timeouts[timeoutWrite])
+	default:
+		c.since = now
+	}
+}
+
+// pace is what a slow client has taken in an interval of WriteTimeout.
+type pace struct {
+	running bool
+	from    unit.MonoTime
+	taken   int64 // bytes the peer had confirmed at from
+	due     int64 // bytes it has to confirm in the interval
+}
+
+// paceShare is the part of BacklogBytesMax that a slow client has to take in
+// each WriteTimeout (or all that waits, if that is less): with the defaults
+// 1.6 KB a second. Time since the backlog began would not do, it is as long as
+// the backlog is large; nor would any progress do, a byte now and then would
+// keep half a megabyte for ever.
+const paceShare = 32
+
+// measure begins an interval. Holds mu.
+func (c *conn) measure(now unit.MonoTime) {
+	unseen := int64(unacknowledged(c.fd))
+	waits := unseen + int64(len(c.out)-c.off)
+	c.pace = pace{
+		running: true, from: now, taken: c.sent - unseen,
+		due: min(waits, int64(c.srv.cfg.BacklogBytesMax/paceShare)),
+	}
+}
+
+// stuck tells whether the client took too little in the interval that has ended.
+// What counts is what the peer has confirmed, not what our kernel took: that
+// takes more only when a third of a send buffer of megabytes is free, which is
+// minutes for a slow client. Holds mu.
+func (c *conn) stuck(now unit.MonoTime) bool {
+	switch {
+	case !c.pace.running:
+	case now.Sub(c.pace.from) <= c.srv.cfg.WriteTimeout:
+		return false
+	case c.sent-int64(unacknowledged(c.fd))-c.pace.taken < c.pace.due:
+		return true
+	}
+	c.measure(now)
+	return false
 }
 
 // checkInput applies the timeouts of a connection to which nothing is owed.
