@@ -24,6 +24,7 @@ var large = handlerFunc(func(x *Exchange, f *Flusher) {
 // asked for, and its backlog does not once become empty for longer than that;
 // but it goes on taking.
 func TestSteadySlowReaderIsKept(t *testing.T) {
+	t.Parallel()
 	cfg := testConfig()
 	cfg.WriteTimeout = 300 * time.Millisecond
 	cfg.BacklogBytesMax = 256 << 10
@@ -75,6 +76,7 @@ func TestSteadySlowReaderIsKept(t *testing.T) {
 // TestDribblingReaderIsDropped: it takes something all the time, but a quarter of
 // what is due.
 func TestDribblingReaderIsDropped(t *testing.T) {
+	t.Parallel()
 	cfg := testConfig()
 	cfg.WriteTimeout = 400 * time.Millisecond
 	cfg.BacklogBytesMax = 32 << 20
@@ -99,6 +101,7 @@ func TestDribblingReaderIsDropped(t *testing.T) {
 // gets all of it, though it takes longer than LingerTimeout and it has sent
 // more than was served; one that does not read it is cut off.
 func TestLingerWaitsForTheLastAnswer(t *testing.T) {
+	t.Parallel()
 	cfg := testConfig()
 	cfg.LingerTimeout, cfg.WriteTimeout = 100*time.Millisecond, 400*time.Millisecond
 	cfg.BacklogBytesMax = 8 << 20

@@ -41,7 +41,7 @@ func (s *Server) sweepOnce(conns []*conn) []*conn {
 // releaseAfter is how long a connection keeps its buffers without a request.
 const releaseAfter = time.Second
 
-// check applies the timeouts to one connection.
+// check applies the timeouts to one connection: doc.go has the table of states.
 func (c *conn) check(now unit.MonoTime) {
 	cfg, m := &c.srv.cfg, &c.srv.metrics
 	seen := c.progress.Load()
@@ -61,8 +61,14 @@ func (c *conn) check(now unit.MonoTime) {
 		if now.Sub(c.front.Arrived) > cfg.AnswerTimeout {
 			c.killLocked(&m.timeouts[timeoutAnswer])
 		}
-	case c.waiting || c.stalled || c.resuming || c.off < len(c.out):
+	case c.waiting:
 		c.seenAt = now
+	case c.stalled || c.resuming || c.off < len(c.out):
+		// Ours to go on with, and at once; but a handler may keep the Flusher it
+		// replied with.
+		if quiet > cfg.AnswerTimeout {
+			c.killLocked(&m.timeouts[timeoutAnswer])
+		}
 	default:
 		c.mu.Unlock()
 		c.checkInput(phase(seen&3), quiet)
@@ -144,10 +150,16 @@ func (c *conn) checkInput(p phase, quiet time.Duration) {
 		return // it is being read: that is progress
 	}
 	defer c.rmu.Unlock()
-	if c.ending || phase(c.progress.Load()&3) != p {
+	if phase(c.progress.Load()&3) != p {
 		return
 	}
 	switch {
+	case c.ending:
+		// Nothing is served and nothing is owed, yet our side is not shut: only a
+		// fault of ours could leave it so. It must not stay.
+		if quiet > limit {
+			c.kill(&m.timeouts[kind])
+		}
 	case quiet > limit && kind != timeoutIdle:
 		m.timeouts[kind].Add(1)
 		c.fail(408, "request: not complete in time")
