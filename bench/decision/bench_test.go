@@ -83,8 +83,9 @@ func TestAllocDecision(t *testing.T) {
 }
 
 func BenchmarkDecision(b *testing.B) {
-	run := func(name string, s *campaign.Snapshot, bodies [][]byte) {
+	run := func(name string, prepare func() (*campaign.Snapshot, [][]byte)) {
 		b.Run(name, func(b *testing.B) {
+			s, bodies := prepare()
 			l := newLoop(b, s)
 			var h maphash.Hash
 			bids := 0
@@ -107,9 +108,9 @@ func BenchmarkDecision(b *testing.B) {
 			}
 		})
 	}
-	run("demo", demoSnapshot(b), mix(256))
+	run("demo", func() (*campaign.Snapshot, [][]byte) { return demoSnapshot(b), mix(256) })
 	for _, n := range []int{1000, 100_000} {
 		o := catalogtest.Options{Lines: n, Seed: 1}
-		run(fmt.Sprintf("lines=%d", n), catalogtest.Snapshot(o), synthetic(256, o))
+		run(fmt.Sprintf("lines=%d", n), func() (*campaign.Snapshot, [][]byte) { return catalogtest.Snapshot(o), synthetic(256, o) })
 	}
 }

@@ -138,6 +138,9 @@ func pixel(m *builder) {
 	m.markup(inHTML, `" width="1" height="1" alt="" style="position:absolute;left:-1px;top:-1px">`)
 }
 
+// macroBrackets takes the brackets of macros out of a URL: url.Parse refuses them.
+var macroBrackets = strings.NewReplacer("${", "", "}", "")
+
 // checkURL finds what keeps a text from being an absolute web address. Macros
 // are allowed in it.
 func checkURL(field, text string) error {
@@ -146,7 +149,7 @@ func checkURL(field, text string) error {
 			return fmt.Errorf("%s: %q has a space or control character; percent-encode it", field, text)
 		}
 	}
-	u, err := url.Parse(strings.NewReplacer("${", "", "}", "").Replace(text))
+	u, err := url.Parse(macroBrackets.Replace(text))
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %q is not a URL: %w", field, text, err)

@@ -17,8 +17,9 @@
 // A request may match tens of thousands of lines, and only the first few in
 // the order are ever looked at. Ranking keeps the best Depth bids of a scan;
 // when all of those turn out unusable (capped, blocked, out of funds) the scan
-// is repeated for the bids that come After the last of them. So the outcome is
-// exactly that of a full sort.
+// is repeated for the bids that come after the last of them, each time for many
+// more. So the outcome is exactly that of a full sort, and a request that nobody
+// may serve costs little more than one.
 //
 // State is the caller's shard's; nothing here allocates.
 package auction

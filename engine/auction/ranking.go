@@ -1,8 +1,12 @@
 package auction
 
-import "millrace/codec/unit"
+import (
+	"slices"
 
-// Depth is how many bids one scan keeps: enough that a second scan is rare,
+	"millrace/codec/unit"
+)
+
+// Depth is how many bids a first scan keeps: enough that a second one is rare,
 // few enough that insertion stays within the nearest cache.
 const Depth = 16
 
@@ -33,7 +37,14 @@ func Before(a, b *Bid) bool {
 	return a.Creative < b.Creative
 }
 
-// Ranking collects the first Depth bids, in order, of those offered. The zero
+// Deepening: each further scan of an impression keeps so many times more bids
+// than the one before. Scans of one depth would take time in the square of the
+// candidates when none of them is admitted, as happens to every request with a
+// floor above all prices.
+const deepening = 64
+
+// Ranking collects the first bids, in order, of those offered: Depth of them in
+// the first scan, deepening times more in each that continues it. The zero
 // value is ready for a first scan.
 type Ranking struct {
 	bids  [Depth]Bid
@@ -41,35 +52,62 @@ type Ranking struct {
 	after Bid
 	next  bool // only bids behind after are taken
 	more  bool // some bid was left out for want of room
+
+	// Of a scan that continues another: deep holds the bids kept, sorted once
+	// settled, and up to as many again behind them.
+	depth   int // 0 in a first scan
+	deep    []Bid
+	settled bool
+	cut     bool // deep[depth-1] is the last that may enter
 }
 
 // Reset empties the ranking for a first scan.
-func (r *Ranking) Reset() { r.n, r.next, r.more = 0, false, false }
+func (r *Ranking) Reset() { r.n, r.depth, r.next, r.more = 0, 0, false, false }
 
 // Continue empties the ranking for the scan that finds the bids behind the last
 // one it holds.
 func (r *Ranking) Continue() {
-	r.after, r.next = r.bids[r.n-1], true
-	r.n, r.more = 0, false
+	held := r.Bids()
+	r.after, r.next = held[len(held)-1], true
+	r.depth = max(r.depth, Depth) * deepening
+	r.deep, r.settled, r.cut, r.more = r.deep[:0], true, false, false
 }
 
 // Exhausted reports that no bid of the scan was left out: Continue would find
 // nothing.
-func (r *Ranking) Exhausted() bool { return !r.more }
+func (r *Ranking) Exhausted() bool {
+	r.settle()
+	return !r.more
+}
 
 // Bids are the collected bids, first in order first. The slice is valid until
 // the next Reset, Continue or Offer.
-func (r *Ranking) Bids() []Bid { return r.bids[:r.n] }
+func (r *Ranking) Bids() []Bid {
+	if r.depth == 0 {
+		return r.bids[:r.n]
+	}
+	r.settle()
+	return r.deep
+}
+
+// last is the bid that a further one must precede to enter; nil while there is
+// room.
+func (r *Ranking) last() *Bid {
+	switch {
+	case r.depth == 0 && r.n == Depth:
+		return &r.bids[Depth-1]
+	case r.depth > 0 && r.cut:
+		return &r.deep[r.depth-1]
+	}
+	return nil
+}
 
 // Takes reports whether a bid of the tier with at most the price may enter. A
 // scan asks it before it works out what a line's bids are; a no is remembered
 // as a bid left out.
 func (r *Ranking) Takes(tier uint8, most unit.Nanos) bool {
-	if r.n < Depth {
-		return true
-	}
-	last := &r.bids[Depth-1]
-	if tier < last.Tier || tier == last.Tier && most >= last.Price {
+	last := r.last()
+	if last == nil || tier < last.Tier || tier == last.Tier && most >= last.Price {
 		return true
 	}
 	r.more = true
@@ -79,7 +117,8 @@ func (r *Ranking) Takes(tier uint8, most unit.Nanos) bool {
 // Closed reports that no bid of the tier or of a later one can enter. A scan in
 // order of tiers may stop there.
 func (r *Ranking) Closed(tier uint8) bool {
-	if r.n < Depth || tier <= r.bids[Depth-1].Tier {
+	last := r.last()
+	if last == nil || tier <= last.Tier {
 		return false
 	}
 	r.more = true
@@ -88,7 +127,8 @@ func (r *Ranking) Closed(tier uint8) bool {
 
 // Offer considers a bid.
 func (r *Ranking) Offer(b Bid) {
-	if r.next && !Before(&r.after, &b) {
+	if r.next {
+		r.offerDeep(b)
 		return
 	}
 	if r.n == Depth {
@@ -104,4 +144,42 @@ func (r *Ranking) Offer(b Bid) {
 	}
 	r.bids[i] = b
 	r.n++
+}
+
+// offerDeep gathers bids up to twice the depth before it sorts them and drops
+// the later half: a few comparisons a bid, whatever the depth.
+func (r *Ranking) offerDeep(b Bid) {
+	if !Before(&r.after, &b) {
+		return
+	}
+	if r.cut && !Before(&b, &r.deep[r.depth-1]) {
+		r.more = true
+		return
+	}
+	r.deep = append(r.deep, b)
+	r.settled = false
+	if len(r.deep) == 2*r.depth {
+		r.settle()
+	}
+}
+
+func (r *Ranking) settle() {
+	if r.depth == 0 || r.settled {
+		return
+	}
+	slices.SortFunc(r.deep, order)
+	r.settled = true
+	if len(r.deep) > r.depth {
+		r.deep, r.cut, r.more = r.deep[:r.depth], true, true
+	}
+}
+
+func order(a, b Bid) int {
+	switch {
+	case Before(&a, &b):
+		return -1
+	case Before(&b, &a):
+		return 1
+	}
+	return 0
 }

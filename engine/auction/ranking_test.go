@@ -28,12 +28,16 @@ func compare(a, b Bid) int {
 	return 0
 }
 
-// TestRankingEqualsSort walks whole rankings in steps of Depth and compares
-// them with a sort of all bids.
+// TestRankingEqualsSort walks whole rankings, scan by scan, and compares them
+// with a sort of all bids.
 func TestRankingEqualsSort(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
-	for range 300 {
-		bids := randomBids(r, r.IntN(120))
+	for i := range 300 {
+		most := 120
+		if i%30 == 0 {
+			most = 9000 // several scans deep
+		}
+		bids := randomBids(r, r.IntN(most))
 		var got []Bid
 		var rank Ranking
 		for {
@@ -82,6 +86,28 @@ func TestTiesInWords(t *testing.T) {
 	}
 }
 
+// TestScansAreFew: to see the last of n bids takes a number of scans in the
+// logarithm of n.
+func TestScansAreFew(t *testing.T) {
+	bids := randomBids(rand.New(rand.NewPCG(1, 1)), 100_000)
+	var rank Ranking
+	scans, seen := 0, 0
+	for {
+		scans++
+		for _, b := range bids {
+			rank.Offer(b)
+		}
+		seen += len(rank.Bids())
+		if rank.Exhausted() {
+			break
+		}
+		rank.Continue()
+	}
+	if seen != len(bids) || scans > 4 {
+		t.Errorf("%d of %d bids in %d scans", seen, len(bids), scans)
+	}
+}
+
 func TestAllocRanking(t *testing.T) {
 	bids := randomBids(rand.New(rand.NewPCG(1, 1)), 500)
 	var rank Ranking
@@ -90,7 +116,12 @@ func TestAllocRanking(t *testing.T) {
 		for _, b := range bids {
 			rank.Offer(b)
 		}
-		rank.Continue()
+		for !rank.Exhausted() {
+			rank.Continue()
+			for _, b := range bids {
+				rank.Offer(b)
+			}
+		}
 	}); n != 0 {
 		t.Fatalf("%v allocations", n)
 	}

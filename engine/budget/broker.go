@@ -33,6 +33,8 @@ type slot struct {
 
 	active   bool // in the catalog and not paused
 	waiting  bool // for its first share
+	answered bool // the first share was nothing, and came before the catalog
+	urgent   bool // the request under way is: something was refused without it
 	recalled bool // others go hungry: what is voided goes home
 }
 
@@ -84,6 +86,7 @@ type Broker struct {
 	zones      []zone
 	generation uint32
 	waitingFor int // slots without their first share
+	waitCursor int
 
 	buckets   [ring]bucket
 	width     int64 // seconds of a bucket
@@ -116,6 +119,7 @@ type Broker struct {
 	recovered *ledger.Recovered
 	overlay   map[eventKey]struct{}
 
+	funds      uint64        // times that money came to somewhere it can be spent from
 	now        unit.MonoTime // of the call under way
 	wall       unit.WallTime
 	probeEvery uint32
@@ -276,10 +280,11 @@ func (b *Broker) activate(s int32, now unit.MonoTime) {
 	sl := &b.slots[s]
 	sl.active = true
 	sl.used, sl.usedSince = 0, now
-	if sl.avail == 0 && !sl.waiting {
+	if sl.avail == 0 && !sl.waiting && !sl.answered {
 		sl.waiting = true
 		b.waitingFor++
 	}
+	sl.answered = false
 	if sl.home != none {
 		h := &b.homes[sl.home]
 		h.initial, h.exhausted = true, false
@@ -400,9 +405,14 @@ func (b *Broker) entry(from unit.ShardID, e *Entry, now unit.MonoTime, wall unit
 		b.given(s, e, now)
 	case opRecall:
 		b.recalled(s)
-	case opAsk:
-		if sl.home != none && e.Gen == sl.gen && e.Day == b.homes[sl.home].day {
-			b.serve(sl.home, from, e.Amount, e.Need, now)
+	case opAsk, opNeed:
+		if sl.home == none || !sl.active || e.Gen != sl.gen || e.Day != b.homes[sl.home].day {
+			return
+		}
+		if e.Need == 0 {
+			b.firstShare(sl.home, from, e.Amount, now)
+		} else {
+			b.serve(sl.home, from, e.Amount, e.Need, e.Op == opNeed, now)
 		}
 	case opBack:
 		if sl.home == none {
@@ -414,12 +424,13 @@ func (b *Broker) entry(from unit.ShardID, e *Entry, now unit.MonoTime, wall unit
 }
 
 // stranger handles an account this shard has not heard of: the catalog swap
-// is on its way. Money is kept in a slot that is not active yet.
+// is on its way. A share is kept in a slot that is not active yet, even one of
+// nothing: it is the answer for which the slot would wait.
 func (b *Broker) stranger(from unit.ShardID, e *Entry, now unit.MonoTime, wall unit.WallTime) {
-	if e.Amount == 0 || e.Op == opAsk || e.Op == opRecall {
+	switch e.Op {
+	case opAsk, opNeed, opRecall:
 		return // the home's first share comes after its own SetAccounts
-	}
-	if e.Op == opBack {
+	case opBack:
 		b.queueReturn(storeOp{account: e.Account, day: e.Day, lease: b.epoch, amount: e.Amount})
 		return
 	}
@@ -427,7 +438,7 @@ func (b *Broker) stranger(from unit.ShardID, e *Entry, now unit.MonoTime, wall u
 	sl := &b.slots[s]
 	sl.homeShard, sl.home = from, none
 	b.terms[s].generation = b.generation
-	sl.day, sl.gen, sl.avail = e.Day, e.Gen, e.Amount
+	sl.day, sl.gen, sl.avail, sl.answered = e.Day, e.Gen, e.Amount, e.Amount == 0
 }
 
 // given takes a share from the home shard.
@@ -454,7 +465,10 @@ func (b *Broker) gain(s int32, amount unit.Nanos, now unit.MonoTime) {
 	b.settled(sl)
 	sl.asked = 0
 	sl.avail += amount
+	// Nobody has more: ask again when it is used up, not each time until then.
+	sl.low = 0
 	if amount > 0 {
+		b.funds++
 		sl.low = max(sl.avail/2, b.terms[s].spec.Unit)
 		sl.recalled = false
 	}

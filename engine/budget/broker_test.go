@@ -91,7 +91,11 @@ func (w *world) randomStep() {
 			if w.r.IntN(30) == 0 {
 				tok.Win.Seq += 1 << 20
 			}
-			w.post(&tok)
+			if w.r.IntN(2) == 0 {
+				w.postOrWait(&tok)
+			} else {
+				w.post(&tok)
+			}
 		}
 	case k < 90:
 		for range w.r.IntN(20) {
@@ -495,6 +499,9 @@ func TestJournalDown(t *testing.T) {
 	w.brokers[0].Halt()
 	if _, r := w.brokers[0].Reserve([2]int32{0, -1}, 1, Exact, w.now, w.wall); r != Halted {
 		t.Fatalf("%s", r)
+	}
+	if _, r := w.brokers[0].Reserve([2]int32{-1, -1}, 0, Exact, w.now, w.wall); r != Reserved {
+		t.Fatalf("a house ad: %s", r)
 	}
 }
 

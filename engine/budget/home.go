@@ -75,6 +75,7 @@ func (b *Broker) tookBack(i int32, amount unit.Nanos, day unit.Day, gen uint32) 
 		return
 	}
 	h.pool += amount
+	b.funds++
 	b.feed(i)
 }
 
@@ -100,22 +101,52 @@ func (b *Broker) forget(i int32) {
 }
 
 // serve answers a shard's request, now or when there is money.
-func (b *Broker) serve(i int32, to unit.ShardID, want, need unit.Nanos, now unit.MonoTime) {
+func (b *Broker) serve(i int32, to unit.ShardID, want, need unit.Nanos, urgent bool, now unit.MonoTime) {
 	h := &b.homes[i]
 	if !b.slots[h.slot].active || b.draining {
 		return
 	}
 	h.want = max(want, need, 1)
 	give := b.share(h, want, need)
+	if give < need && h.exhausted && !urgent && !h.initial {
+		b.give(i, to, b.share(h, want, 0), now) // it can do without: nobody else has to give
+		return
+	}
 	if h.initial || give < need || give <= 0 {
-		b.hunger(i, to, max(need, 1))
-		if b.requestGrant(i); h.exhausted && h.ticks == 0 {
-			b.recall(i, to)
+		fresh := b.hunger(i, to, max(need, 1))
+		if b.requestGrant(i); h.exhausted && (fresh || h.ticks == 0) {
+			b.recall(i, unit.ShardID(b.hungryFrom(i, h.next)))
 		}
 		return
 	}
 	b.give(i, to, give, now)
 	b.topUp(i)
+}
+
+// firstShare answers a shard that has not got its first share, though others may
+// have: with what can be spared, which may be nothing.
+func (b *Broker) firstShare(i int32, to unit.ShardID, want unit.Nanos, now unit.MonoTime) {
+	if h := &b.homes[i]; !h.initial && !b.draining {
+		b.give(i, to, b.share(h, want, 0), now)
+		b.topUp(i)
+	}
+}
+
+// askFirst repeats, for the slots that still wait for a first share, the
+// question: a share of nothing under older terms than the slot's went by
+// unheard.
+func (b *Broker) askFirst() {
+	if b.waitingFor == 0 {
+		return
+	}
+	for range min(len(b.slots), sliceMax) {
+		b.waitCursor = (b.waitCursor + 1) % len(b.slots)
+		sl := &b.slots[b.waitCursor]
+		if sl.waiting && sl.home == none && sl.asked == 0 {
+			want := max(b.terms[b.waitCursor].spec.Unit, 1)
+			b.send(sl.homeShard, Entry{Account: sl.id, Amount: want, Day: sl.day, Gen: sl.gen, Op: opAsk})
+		}
+	}
 }
 
 // share is what a shard gets of the pool: what it wants, not more than half of
@@ -153,11 +184,11 @@ func (b *Broker) give(i int32, to unit.ShardID, amount unit.Nanos, now unit.Mono
 	b.send(to, Entry{Account: sl.id, Amount: amount, Day: h.day, Gen: sl.gen, Op: opGive})
 }
 
-// hunger notes that a shard waits.
-func (b *Broker) hunger(i int32, to unit.ShardID, need unit.Nanos) {
+// hunger notes that a shard waits; fresh if it did not.
+func (b *Broker) hunger(i int32, to unit.ShardID, need unit.Nanos) (fresh bool) {
 	h := &b.homes[i]
 	word, bit := int(i)*b.words+int(to)/64, uint64(1)<<(to%64)
-	if b.hungry[word]&bit == 0 {
+	if fresh = b.hungry[word]&bit == 0; fresh {
 		b.hungry[word] |= bit
 		h.count++
 	}
@@ -168,6 +199,7 @@ func (b *Broker) hunger(i int32, to unit.ShardID, need unit.Nanos) {
 		h.listed = true
 		b.hungryFor = append(b.hungryFor, i)
 	}
+	return fresh
 }
 
 // hungryFrom is the first hungry shard at or after from, in a ring.
@@ -210,11 +242,13 @@ func (b *Broker) firstShares(i int32) {
 	h.initial = false
 	b.forget(i)
 	spec := &b.terms[h.slot].spec
-	share := max(h.pool/unit.Nanos(2*b.shards), min(spec.Unit, h.pool))
+	n := unit.Nanos(b.shards)
+	share := max(h.pool/(2*n), min(spec.Unit, h.pool/n))
 	for k := range b.shards {
 		to := (int(b.id) + k) % b.shards
-		b.give(i, unit.ShardID(to), min(share, h.pool), b.now)
+		b.give(i, unit.ShardID(to), share, b.now)
 	}
+	b.topUp(i)
 }
 
 // topUp asks for more before the pool is empty.
@@ -303,6 +337,10 @@ func (b *Broker) leaseWant(h *home) (want, atLeast unit.Nanos) {
 	want = max(want, min(limit/128, unlimited), unit.Nanos(b.cfg.LeaseMin))
 	if atLeast < limit/1024 {
 		want = max(want, atLeast*unit.Nanos(16*b.shards))
+	}
+	if h.initial {
+		// A first share of a whole event for every shard, and as much in the pool.
+		want = max(want, min(scale(spec.Unit, int64(2*b.shards), 1, unlimited), limit/8))
 	}
 	return max(want, atLeast), atLeast
 }

@@ -343,6 +343,18 @@ func (w *world) post(t *event.Token) Outcome {
 	return o
 }
 
+func (w *world) postOrWait(t *event.Token) Outcome {
+	b := w.brokers[Route(t, testNode, w.epoch, w.shards)]
+	before := len(w.journal)
+	o, _ := b.PostOrWait(t, w.now, w.wall)
+	if o == Deferred && len(w.journal) != before && w.journal[len(w.journal)-1].Kind == ledger.Posted {
+		w.t.Fatal("a deferred event left a record")
+	}
+	b.EndBatch()
+	w.outcomes[o]++
+	return o
+}
+
 // conserve checks I1 of every account against the brokers' memory: all that
 // the store let out in this life is somewhere.
 func (w *world) conserve() {

@@ -17,9 +17,9 @@ type Config struct {
 	Data        string        `yaml:"data" help:"folder of the journal and the budgets; empty is a new temporary folder, removed on exit"`
 	NodeID      int           `yaml:"node_id" help:"number of this node, unique in a deployment, 0 to 65535"`
 	Shards      int           `yaml:"shards" help:"number of shards; 0 is one per usable core"`
-	CPUs        []int         `yaml:"cpus" help:"CPUs to pin the shards to, in shard order; empty is the usable ones in order"`
+	CPUs        []int         `yaml:"cpus" help:"CPUs to pin the shards to, in shard order; empty: hop takes the usable ones in order, inline does not pin"`
 	Dispatch    Dispatch      `yaml:"dispatch" help:"how a request reaches its shard: inline (the poller takes the idle shard's turn) or hop (always the shard's own thread)"`
-	Pollers     int           `yaml:"pollers" help:"number of network pollers; 0 is chosen by the number of cores"`
+	Pollers     int           `yaml:"pollers" help:"number of network pollers; 0 is one fewer than shards, at least one"`
 	Catalog     string        `yaml:"catalog" help:"catalog file, YAML or JSON; empty is the bundled demo catalog"`
 	CatalogPoll time.Duration `yaml:"catalog_poll" help:"how often the catalog file is looked at for changes; 0 is only on SIGHUP or POST /reload"`
 	PublicURL   string        `yaml:"public_url" help:"where browsers reach this node, the start of every tracking URL; empty is http:// and the listen address"`

@@ -1,6 +1,10 @@
 package node
 
-import "log/slog"
+import (
+	"log/slog"
+
+	"millrace/state/outbox"
+)
 
 // Options is what a process gives its node beside the configuration.
 type Options struct {
@@ -11,4 +15,7 @@ type Options struct {
 	Level *slog.LevelVar
 	// Version of the binary, shown on the admin server.
 	Version string
+
+	// files are the journal's, for tests that break them; nil is the system's.
+	files outbox.FS
 }

@@ -40,7 +40,7 @@ func (fx *effects) Journal(r *ledger.Record) (pos uint64, ok bool) {
 }
 
 func (fx *effects) Durable() (pos uint64, alive bool) {
-	return fx.records.Durable(), fx.node.journal.Err() == nil
+	return fx.records.Durable(), !fx.node.journal.Failed()
 }
 
 func (fx *effects) Grant(r *store.GrantRequest)   { fx.node.budgets.Grant(r) }

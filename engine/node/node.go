@@ -83,7 +83,7 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := n.openMoney(); err != nil {
+	if err := n.openMoney(o.files); err != nil {
 		return err
 	}
 	if err := n.listen(keys); err != nil {
@@ -135,7 +135,7 @@ func (n *Node) openData() error {
 	return nil
 }
 
-func (n *Node) openMoney() error {
+func (n *Node) openMoney(files outbox.FS) error {
 	c := outbox.Default()
 	c.Dir = n.dataFolder + "/journal"
 	c.Node = unit.NodeID(n.cfg.NodeID)
@@ -143,7 +143,8 @@ func (n *Node) openMoney() error {
 	c.SegmentBytes = int64(n.cfg.Budget.JournalSegment)
 	c.Retention = n.cfg.Budget.JournalRetention
 	c.TokenTTL = n.cfg.Tokens.TTL
-	c.Wall = n.clock.Wall
+	c.Wall, c.FS = n.clock.Wall, files
+	c.Alarm = func(err error) { n.log.Error("journal", "error", err) }
 	started := n.clock.Mono()
 	journal, err := outbox.Open(c)
 	if err != nil {
@@ -245,15 +246,21 @@ func (n *Node) listen(keys *event.Keyring) error {
 	}, keys, n.clock, n.registry)
 	c := ingress.Default()
 	c.Addr = n.cfg.Listen
-	c.Pollers = n.cfg.Pollers
+	if c.Pollers = n.cfg.Pollers; c.Pollers == 0 && ingress.Pollers() == 0 {
+		// With inline dispatch the pollers do the shards' work; the journal's
+		// writer and the kernel want a core too.
+		c.Pollers = max(1, n.shardCount()-1)
+	}
 	l := n.cfg.Limits
 	c.ConnectionsMax, c.InFlightMax, c.PipelineMax = l.Connections, l.InFlight, l.Pipeline
 	c.HeadBytesMax, c.BodyBytesMax = int(l.HeadBytes), int(l.BodyBytes)
 	c.HeadTimeout, c.BodyTimeout, c.IdleTimeout, c.WriteTimeout = l.HeadTimeout, l.BodyTimeout, l.IdleTimeout, l.WriteTimeout
 	c.NewAttachment = n.gate.NewAttachment
 	var err error
-	n.ingress, err = ingress.Listen(c, n.clock, n.registry, n.gate)
-	return err
+	if n.ingress, err = ingress.Listen(c, n.clock, n.registry, n.gate); err != nil {
+		return fmt.Errorf("%w; choose another address with --listen", err)
+	}
+	return nil
 }
 
 // awaitLeases waits until every shard has an answer for every account, so that
@@ -261,7 +268,11 @@ func (n *Node) listen(keys *event.Keyring) error {
 func (n *Node) awaitLeases(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	return n.eachShard(ctx, "leases", func(c *serve.Core) bool { return c.Broker().Ready() })
+	err := n.eachShard(ctx, "leases", func(c *serve.Core) bool { return c.Broker().Ready() || n.journal.Err() != nil })
+	if failed := n.journal.Err(); failed != nil {
+		return fmt.Errorf("no leases, the journal failed: %w", failed)
+	}
+	return err
 }
 
 // eachShard asks every shard until its core's answer is yes.

@@ -93,11 +93,9 @@ func (c *Core) remember(u unit.UserID, id unit.LineID) {
 }
 
 // acknowledge answers the events whose records are on disk. When the journal
-// has failed the rest will never be: they are told to come back.
+// has failed the rest will never be: they are told to come back, and spending
+// stops; house ads go on.
 func (c *Core) acknowledge() {
-	if c.pending.empty() {
-		return
-	}
 	durable, alive := c.fx.Durable()
 	for {
 		x, ok := c.pending.pop(durable)

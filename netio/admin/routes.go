@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 	"github.com/bytedance/sonic"
 	"github.com/cloudwego/hertz/pkg/app"
 	"github.com/cloudwego/hertz/pkg/common/adaptor"
+	"github.com/valyala/bytebufferpool"
 )
 
 // metricsContentType is the Prometheus text format, version 0.0.4.
@@ -69,20 +69,21 @@ func (s *Server) ready(_ context.Context, c *app.RequestContext) {
 }
 
 func (s *Server) metrics(_ context.Context, c *app.RequestContext) {
-	var b bytes.Buffer
+	b := bytebufferpool.Get()
+	defer bytebufferpool.Put(b)
 	if s.src.Metrics != nil {
-		if err := s.src.Metrics(&b); err != nil {
+		if err := s.src.Metrics(b); err != nil {
 			fail(c, 500, "cannot collect metrics: "+err.Error(), "")
 			return
 		}
 	}
-	if err := WriteRuntimeMetrics(&b); err != nil {
+	if err := WriteRuntimeMetrics(b); err != nil {
 		fail(c, 500, "cannot collect the runtime's metrics: "+err.Error(), "")
 		return
 	}
 	c.SetStatusCode(200)
 	c.SetContentType(metricsContentType)
-	c.Response.SetBody(b.Bytes())
+	c.Response.SetBody(b.Bytes()) // copies
 }
 
 func (s *Server) config(_ context.Context, c *app.RequestContext) {

@@ -92,6 +92,13 @@ var pollers struct {
 	set int
 }
 
+// Pollers is the process's number of pollers, 0 while no Listen has named one.
+func Pollers() int {
+	pollers.Lock()
+	defer pollers.Unlock()
+	return pollers.set
+}
+
 func setPollers(n int) error {
 	if n == 0 {
 		return nil

@@ -108,6 +108,9 @@ func (j *Journal) Err() error {
 	return j.err
 }
 
+// Failed reports whether Err is not nil, without a lock: shards ask each batch.
+func (j *Journal) Failed() bool { return j.failed.Load() }
+
 // Inspect runs f on the Book between two groups and waits for it. f must not
 // keep the Book. It fails when the journal is closed.
 func (j *Journal) Inspect(f func(*ledger.Book)) error {
