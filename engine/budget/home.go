@@ -30,6 +30,7 @@ type home struct {
 	exhausted bool // the store said no; it is asked again when something changed
 	initial   bool // the first money of the day is shared with all
 	listed    bool // in hungryFor
+	crumbs    bool // money came back that was not offered to the hungry yet
 	opened    bool // the journal knows its name and limits
 
 	postedBefore unit.Nanos // before this life
@@ -75,6 +76,7 @@ func (b *Broker) tookBack(i int32, amount unit.Nanos, day unit.Day, gen uint32) 
 		return
 	}
 	h.pool += amount
+	h.crumbs = true
 	b.funds++
 	b.feed(i)
 }
@@ -295,10 +297,10 @@ func (b *Broker) hungryTick() {
 		}
 		b.cursor++
 		h.ticks++
-		if h.ticks > b.probeEvery && h.ticks%b.probeEvery != 0 || h.ticks < b.probeEvery && h.ticks&(h.ticks-1) != 0 {
+		if !b.due(h.ticks) && !h.crumbs {
 			continue
 		}
-		if h.exhausted {
+		if b.due(h.ticks) && h.exhausted {
 			h.exhausted = false
 			b.requestGrant(i)
 			b.recall(i, unit.ShardID(b.hungryFrom(i, h.next)))
@@ -310,7 +312,17 @@ func (b *Broker) hungryTick() {
 			b.give(i, unit.ShardID(to), h.pool, b.now)
 			h.ticks = ticks
 		}
+		h.crumbs = false
 	}
+}
+
+// due reports whether the store is to be asked at this tick of hunger: soon at
+// first, every ExhaustedRetry in the end.
+func (b *Broker) due(ticks uint32) bool {
+	if ticks < b.probeEvery {
+		return ticks&(ticks-1) == 0
+	}
+	return ticks%b.probeEvery == 0
 }
 
 // requestGrant queues a request to the store, one at a time for an account.

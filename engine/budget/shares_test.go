@@ -167,3 +167,46 @@ func TestDeferredEventIsPaid(t *testing.T) {
 		}
 	}
 }
+
+// TestCrumbsAreOfferedSoon: money that comes back to an account that has been
+// dry for long, too little for what others wait for, is offered within two
+// ticks to somebody who may have use for it.
+func TestCrumbsAreOfferedSoon(t *testing.T) {
+	for _, shards := range []int{1, 2, 3} {
+		for on := range shards {
+			w := newWorld(t, 36, shards, noon)
+			w.setAccounts(oneAccount(100, 0))
+			w.settle()
+			for len(w.wins) < 2 {
+				w.reserve(on, [2]int32{0, -1}, 40, event.Click, 50)
+				w.settle()
+			}
+			w.post(&w.wins[0])
+			w.post(&w.wins[1]) // 10 of each is left, and void in the end
+			for w.balance(77).Reserved > 0 {
+				for s := range shards {
+					w.reserve(s, [2]int32{0, -1}, 50, event.Impression, 50) // hopeless, and hungry
+				}
+				w.advance(w.cfg.TickEvery)
+				w.settle()
+			}
+			found := -1
+			for n := range 3 {
+				for s, b := range w.brokers {
+					if b.Available(0) && w.reserve(s, [2]int32{0, -1}, 20, event.Impression, 20) {
+						found = n
+					}
+				}
+				if found >= 0 {
+					break
+				}
+				w.advance(w.cfg.TickEvery)
+				w.settle()
+			}
+			if found < 0 {
+				t.Errorf("%d shards: what shard %d voided is offered to nobody: %+v", shards, on, w.balance(77))
+			}
+			w.conserve()
+		}
+	}
+}
