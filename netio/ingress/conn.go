@@ -43,20 +43,22 @@ type conn struct {
 	pending     int       // exchanges not yet replied; outlives front when the connection dies
 	out         []byte    // answers in order; out[off:] has not been taken by the kernel
 	off         int
-	toucher     *Flusher // the flusher that will write out
-	waiting     bool     // registered with the slow lane for EPOLLOUT
-	stalled     bool     // input waits for room
-	resuming    bool     // the slow lane is about to go on with it
-	corked      bool     // a turn is serving several requests and will write at its end
-	noMore      bool     // no further request is admitted
-	finish      bool     // close once out has left
-	lingering   bool     // our side is shut; waiting for the peer's end
-	dead        bool     // no write may happen any more
-	final       int      // status of the answer that follows the pending ones; 0 = none
-	reason      string   // its body
-	wantGo      bool     // "100 Continue" is due once the pending answers have left
-	held        int      // bytes of out counted in Server.buffered
-	since       unit.MonoTime
+	toucher     *Flusher      // the flusher that will write out
+	waiting     bool          // registered with the slow lane for EPOLLOUT
+	stalled     bool          // input waits for room
+	resuming    bool          // the slow lane is about to go on with it
+	corked      bool          // a turn is serving several requests and will write at its end
+	noMore      bool          // no further request is admitted
+	finish      bool          // close once out has left
+	lingering   bool          // our side is shut; waiting for the peer's end
+	dead        bool          // no write may happen any more
+	final       int           // status of the answer that follows the pending ones; 0 = none
+	reason      string        // its body
+	wantGo      bool          // "100 Continue" is due once the pending answers have left
+	held        int           // bytes of out counted in Server.buffered
+	since       unit.MonoTime // lingering: when our last byte was last seen to be on its way
+	sent        int64         // bytes the kernel took, ever
+	pace        pace          // of a client that is slow to take what was sent
 	buried      chan struct{} // set while bury waits; closed by notice
 
 	// Owned by the sweep.
