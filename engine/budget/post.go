@@ -343,6 +343,7 @@ func (b *Broker) spend(f *source, pool Pool, price unit.Nanos, now unit.MonoTime
 	if f.avail > 0 {
 		sl.avail -= f.avail
 		sl.used += f.avail
+		sl.vain = 0
 		day = sl.day
 		b.refill(f.slot, f.avail, now)
 	}
