@@ -174,7 +174,12 @@ func TestConversionBillsThroughTheLandingPage(t *testing.T) {
 		`size: 300x250, html: '<a href="${MILLRACE_CLICK}">x</a>', landing: "https://adv.example.com/?c=${MILLRACE_CONVERSION}", ctr: 0.01, cvr: 0.1`, "")
 	w.Event(event.Impression, token(t, b.Adm, event.Impression))
 	a := w.Event(event.Click, token(t, b.Adm, event.Click))
-	tok := token(t, string(a.Location), event.Conversion)
+	// The landing page gets the bare token, and fires it from its own pages.
+	_, text, found := strings.Cut(string(a.Location), "?c=")
+	if !found {
+		t.Fatalf("no conversion token in %s", a.Location)
+	}
+	tok := []byte(text)
 	expectPosted(t, w, 0, "0")
 	for range 2 {
 		if a := w.Event(event.Conversion, tok); a.Status != 204 {
@@ -182,6 +187,49 @@ func TestConversionBillsThroughTheLandingPage(t *testing.T) {
 		}
 	}
 	expectPosted(t, w, 1, "30")
+}
+
+// TestClickWaitsForItsMoney: a click's price is fetched from wherever it is,
+// and a click beyond the budget is answered all the same, unbilled.
+func TestClickWaitsForItsMoney(t *testing.T) {
+	yaml := strings.Replace(catalog(line{"a", "pricing: cpc, price: 0.75",
+		`size: 300x250, html: '<a href="${MILLRACE_CLICK}">x</a>', landing: "https://adv.example.com/", ctr: 0.01`}), "daily: 100", "daily: 1", 1)
+	for _, shards := range []int{1, 2, 7} {
+		for user := range 12 {
+			w := world(t, Config{Shards: shards, Catalog: compile(t, yaml)})
+			var clicks [][]byte
+			for range 3 {
+				for _, b := range bidsOf(t, w.Bid(fmt.Appendf(nil, `{"id":"r","user":{"id":"u%d"},%s}`, user, plainImp))) {
+					clicks = append(clicks, token(t, b.Adm, event.Click))
+				}
+			}
+			if len(clicks) != 3 {
+				t.Fatalf("%d shards, user %d: %d bids of 3", shards, user, len(clicks))
+			}
+			for i, click := range clicks {
+				before := w.Wall()
+				if a := w.Event(event.Click, click); a.Status != 302 {
+					t.Fatalf("%d shards, user %d, click %d: %d %s", shards, user, i, a.Status, a.Body)
+				}
+				if took := w.Wall().Sub(before); took > 250*time.Millisecond || i == 0 && took > step {
+					t.Fatalf("%d shards, user %d, click %d took %v", shards, user, i, took)
+				}
+			}
+			expectPosted(t, w, 1, "0.75")
+			for range 2 { // and again: decided is decided
+				w.Event(event.Click, clicks[1])
+			}
+			unfunded := 0
+			for i := range w.History {
+				if w.History[i].Reason == ledger.Unfunded {
+					unfunded++
+				}
+			}
+			if unfunded != 2 {
+				t.Fatalf("%d shards, user %d: %d clicks recorded unfunded, want 2", shards, user, unfunded)
+			}
+		}
+	}
 }
 
 func TestTestRequestIsNeverBilled(t *testing.T) {
@@ -209,8 +257,10 @@ func TestFrequencyCapCountsImpressions(t *testing.T) {
 		w.Event(event.Impression, token(t, bids[0].Adm, event.Impression))
 		return true
 	}
-	if !show("u") || !show("u") || show("u") {
-		t.Error("the cap of 2 did not hold")
+	for i, want := range []bool{true, true, false} {
+		if show("u") != want {
+			t.Errorf("impression %d of a cap of 2: shown %v", i+1, !want)
+		}
 	}
 	if !show("v") {
 		t.Error("another user is capped")

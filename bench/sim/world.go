@@ -44,8 +44,12 @@ type World struct {
 	discard bool
 }
 
-// step is how much of the world's time a request takes.
-const step = time.Millisecond
+// step is how much of the world's time a request takes, at least; patience is
+// how many steps it may take at most.
+const (
+	step     = time.Millisecond
+	patience = 1000
+)
 
 // Epoch and Node of a simulated world.
 const (
@@ -171,7 +175,10 @@ func (w *World) submit(to unit.ShardID, m serve.Message) Answer {
 	if !w.sim.Submit(to, &m) {
 		return Answer{Status: 503}
 	}
-	w.Advance(step)
+	// An event may wait for money, not for ever.
+	for n := 0; n < patience && (n == 0 || !w.answers[m.Context]); n++ {
+		w.Advance(step)
+	}
 	if !w.answers[m.Context] {
 		return Answer{Status: 0, Body: []byte("no answer")}
 	}

@@ -80,12 +80,15 @@ const (
 	Misrouted
 	// NotDurable: the journal takes nothing; nothing changed: answer "try again".
 	NotDurable
+	// Deferred: there is not enough money here, and more was asked for; nothing
+	// changed: post again when Funds has moved (PostOrWait only).
+	Deferred
 
 	OutcomeCount
 )
 
 var outcomeNames = [OutcomeCount]string{
-	"posted", "posted-late", "recorded", "unfunded", "duplicate", "unknown", "misrouted", "not-durable",
+	"posted", "posted-late", "recorded", "unfunded", "duplicate", "unknown", "misrouted", "not-durable", "deferred",
 }
 
 // String is the outcome's name in metrics.
@@ -150,7 +153,8 @@ type Op uint8
 
 // Operations.
 const (
-	opAsk     Op = iota + 1 // shard → home: give me Amount, Need at least
+	opAsk     Op = iota + 1 // shard → home: give me Amount, Need at least; Need 0 is a first share, of any size
+	opNeed                  // as opAsk, and without it something is refused
 	opBack                  // shard → home: Amount returns to the lease of Day
 	opGive                  // home → shard: Amount is yours for Day
 	opRecall                // home → shard: others go hungry, give back what lies idle

@@ -29,10 +29,14 @@ type slot struct {
 	index     int32 // in the catalog, none when it left
 	zone      uint16
 	mask      uint16 // ring entries in which it is listed
+	vain      uint8  // shares given back in a row of which nothing was used
 	homeShard unit.ShardID
 
 	active   bool // in the catalog and not paused
 	waiting  bool // for its first share
+	answered bool // the first share was nothing, and came before the catalog
+	urgent   bool // the request under way is: something was refused without it
+	fetched  bool // what it has came for an event that was refused without it
 	recalled bool // others go hungry: what is voided goes home
 }
 
@@ -84,6 +88,7 @@ type Broker struct {
 	zones      []zone
 	generation uint32
 	waitingFor int // slots without their first share
+	waitCursor int
 
 	buckets   [ring]bucket
 	width     int64 // seconds of a bucket
@@ -101,7 +106,8 @@ type Broker struct {
 	rec     ledger.Record
 
 	homes     []home
-	hungry    []uint64 // words per home
+	hungry    []uint64     // words per home
+	needs     []unit.Nanos // of the hungry, shards per home
 	words     int
 	hungryFor []int32 // homes with hungry shards
 	cursor    int
@@ -116,6 +122,7 @@ type Broker struct {
 	recovered *ledger.Recovered
 	overlay   map[eventKey]struct{}
 
+	funds      uint64        // times that money came to somewhere it can be spent from
 	now        unit.MonoTime // of the call under way
 	wall       unit.WallTime
 	probeEvery uint32
@@ -276,10 +283,11 @@ func (b *Broker) activate(s int32, now unit.MonoTime) {
 	sl := &b.slots[s]
 	sl.active = true
 	sl.used, sl.usedSince = 0, now
-	if sl.avail == 0 && !sl.waiting {
+	if sl.avail == 0 && !sl.waiting && !sl.answered {
 		sl.waiting = true
 		b.waitingFor++
 	}
+	sl.answered = false
 	if sl.home != none {
 		h := &b.homes[sl.home]
 		h.initial, h.exhausted = true, false
@@ -400,26 +408,33 @@ func (b *Broker) entry(from unit.ShardID, e *Entry, now unit.MonoTime, wall unit
 		b.given(s, e, now)
 	case opRecall:
 		b.recalled(s)
-	case opAsk:
-		if sl.home != none && e.Gen == sl.gen && e.Day == b.homes[sl.home].day {
-			b.serve(sl.home, from, e.Amount, e.Need, now)
+	case opAsk, opNeed:
+		if sl.home == none || !sl.active || e.Gen != sl.gen || e.Day != b.homes[sl.home].day {
+			return
+		}
+		if e.Need == 0 {
+			b.firstShare(sl.home, from, e.Amount, now)
+		} else {
+			b.serve(sl.home, from, e.Amount, e.Need, e.Op == opNeed, now)
 		}
 	case opBack:
 		if sl.home == none {
 			b.defects++
 			return
 		}
+		b.lacksMore(sl.home, from, e.Amount)
 		b.tookBack(sl.home, e.Amount, e.Day, e.Gen)
 	}
 }
 
 // stranger handles an account this shard has not heard of: the catalog swap
-// is on its way. Money is kept in a slot that is not active yet.
+// is on its way. A share is kept in a slot that is not active yet, even one of
+// nothing: it is the answer for which the slot would wait.
 func (b *Broker) stranger(from unit.ShardID, e *Entry, now unit.MonoTime, wall unit.WallTime) {
-	if e.Amount == 0 || e.Op == opAsk || e.Op == opRecall {
+	switch e.Op {
+	case opAsk, opNeed, opRecall:
 		return // the home's first share comes after its own SetAccounts
-	}
-	if e.Op == opBack {
+	case opBack:
 		b.queueReturn(storeOp{account: e.Account, day: e.Day, lease: b.epoch, amount: e.Amount})
 		return
 	}
@@ -427,7 +442,7 @@ func (b *Broker) stranger(from unit.ShardID, e *Entry, now unit.MonoTime, wall u
 	sl := &b.slots[s]
 	sl.homeShard, sl.home = from, none
 	b.terms[s].generation = b.generation
-	sl.day, sl.gen, sl.avail = e.Day, e.Gen, e.Amount
+	sl.day, sl.gen, sl.avail, sl.answered = e.Day, e.Gen, e.Amount, e.Amount == 0
 }
 
 // given takes a share from the home shard.
@@ -452,9 +467,13 @@ func (b *Broker) given(s int32, e *Entry, now unit.MonoTime) {
 func (b *Broker) gain(s int32, amount unit.Nanos, now unit.MonoTime) {
 	sl := &b.slots[s]
 	b.settled(sl)
+	sl.fetched = sl.asked != 0 && sl.urgent
 	sl.asked = 0
 	sl.avail += amount
+	// Nobody has more: ask again when it is used up, not each time until then.
+	sl.low = 0
 	if amount > 0 {
+		b.funds++
 		sl.low = max(sl.avail/2, b.terms[s].spec.Unit)
 		sl.recalled = false
 	}
@@ -462,18 +481,31 @@ func (b *Broker) gain(s int32, amount unit.Nanos, now unit.MonoTime) {
 	sl.used, sl.usedSince = 0, now
 }
 
+// vainMax bounds how long a shard holds on to a share: 2^7 half ticks, 16 s.
+const vainMax = 7
+
 // recalled gives back what lies idle: all of it when nothing was reserved
-// since the last look, half otherwise.
+// since the last look, half otherwise. A shard that just got what it asked for
+// keeps it until its next request had time to come, longer each time that was
+// not long enough; else the last money would run after the requests for ever,
+// always on the shard of the one before.
 func (b *Broker) recalled(s int32) {
 	sl := &b.slots[s]
 	sl.recalled = true
 	amount := sl.avail
-	if sl.used > 0 && sl.asked == 0 {
-		amount /= 2
+	if amount == 0 || sl.fetched && sl.asked == 0 && b.now.Sub(sl.usedSince) < b.cfg.TickEvery/2<<sl.vain {
+		return
+	}
+	switch {
+	case sl.used == 0:
+		sl.vain = min(sl.vain+1, vainMax)
+	case sl.asked == 0:
+		amount = (amount + 1) / 2
 	}
 	sl.used = 0
-	if amount > 0 {
-		sl.avail -= amount
-		b.sendBack(s, amount, sl.day)
+	sl.avail -= amount
+	if sl.home != none {
+		b.lacksMore(sl.home, b.id, amount)
 	}
+	b.sendBack(s, amount, sl.day)
 }

@@ -73,26 +73,7 @@ func (w *world) randomStep() {
 		}
 		w.reserve(w.r.IntN(w.shards), accounts, price, kind, amount)
 	case k < 75:
-		if len(w.wins) > 0 {
-			i := w.r.IntN(len(w.wins))
-			if w.r.IntN(3) > 0 {
-				i = max(0, len(w.wins)-1-w.r.IntN(20))
-			}
-			tok := w.wins[i]
-			if w.wall >= tok.Issued.Add(w.cfg.TokenTTL) {
-				return // refused before it comes here
-			}
-			if w.r.IntN(30) == 0 {
-				tok.Win.Epoch += 100
-			}
-			if w.r.IntN(30) == 0 {
-				tok.Billable = false
-			}
-			if w.r.IntN(30) == 0 {
-				tok.Win.Seq += 1 << 20
-			}
-			w.post(&tok)
-		}
+		w.randomPost()
 	case k < 90:
 		for range w.r.IntN(20) {
 			w.step()
@@ -128,6 +109,34 @@ func (w *world) randomStep() {
 		w.setAccounts(specs)
 	case w.r.IntN(6) == 0:
 		w.start(1 + w.r.IntN(5)) // a crash: everything in memory is gone
+	}
+}
+
+func (w *world) randomPost() {
+	if len(w.wins) == 0 {
+		return
+	}
+	i := w.r.IntN(len(w.wins))
+	if w.r.IntN(3) > 0 {
+		i = max(0, len(w.wins)-1-w.r.IntN(20))
+	}
+	tok := w.wins[i]
+	if w.wall >= tok.Issued.Add(w.cfg.TokenTTL) {
+		return // refused before it comes here
+	}
+	if w.r.IntN(30) == 0 {
+		tok.Win.Epoch += 100
+	}
+	if w.r.IntN(30) == 0 {
+		tok.Billable = false
+	}
+	if w.r.IntN(30) == 0 {
+		tok.Win.Seq += 1 << 20
+	}
+	if w.r.IntN(2) == 0 {
+		w.postOrWait(&tok)
+	} else {
+		w.post(&tok)
 	}
 }
 
@@ -349,45 +358,6 @@ func TestLocalMidnightAndDST(t *testing.T) {
 	}
 }
 
-func TestBudgetLoweredBelowWhatIsLeased(t *testing.T) {
-	w := newWorld(t, 7, 3, noon)
-	w.setAccounts(oneAccount(100_000, 0))
-	w.settle()
-	for range 50 {
-		for !w.reserve(w.r.IntN(3), [2]int32{0, -1}, 100, event.Impression, 100) {
-			w.settle()
-		}
-	}
-	reserved := w.balance(77).Reserved
-	w.setAccounts(oneAccount(reserved/2, 0))
-	w.settle()
-	w.advance(time.Second)
-	for s := range 3 {
-		if w.reserve(s, [2]int32{0, -1}, 1, event.Impression, 1) {
-			t.Fatal("reserved beyond the lowered limit")
-		}
-	}
-	for i := range w.wins {
-		if o := w.post(&w.wins[i]); o != Posted {
-			t.Fatalf("what was won before the cut: %s", o)
-		}
-	}
-	w.conserve()
-	w.setAccounts(oneAccount(reserved+500, 0))
-	w.settle()
-	n := len(w.wins)
-	for range 300 {
-		if !w.reserve(w.r.IntN(3), [2]int32{0, -1}, 10, event.Impression, 10) {
-			w.settle()
-			w.advance(300 * time.Millisecond)
-		}
-	}
-	if got := len(w.wins) - n; got != 50 {
-		t.Fatalf("raised by 500: %d wins at 10", got)
-	}
-	w.conserve()
-}
-
 func TestUnlimitedIsNeverShort(t *testing.T) {
 	w := newWorld(t, 8, 2, noon)
 	w.setAccounts(oneAccount(0, 0))
@@ -398,84 +368,6 @@ func TestUnlimitedIsNeverShort(t *testing.T) {
 		}
 	}
 	w.conserve()
-}
-
-// TestRestart: events of a dead epoch, with another number of shards.
-func TestRestart(t *testing.T) {
-	for _, shards := range []int{1, 2, 5} {
-		w := newWorld(t, 9, 3, noon)
-		w.setAccounts(oneAccount(10_000, 0))
-		w.settle()
-		for i := range 30 {
-			for !w.reserve(i%3, [2]int32{0, -1}, 10, event.Impression, 10) {
-				w.settle()
-			}
-		}
-		for i := range 10 {
-			w.post(&w.wins[i])
-		}
-		w.advance(10 * time.Second)
-		w.start(shards)
-		w.settle()
-		w.conserve()
-		for i := range 20 {
-			want := Posted
-			if i < 10 {
-				want = Duplicate
-			}
-			if o := w.post(&w.wins[i]); o != want {
-				t.Fatalf("%d shards: event %d of the dead epoch: %s, want %s", shards, i, o, want)
-			}
-			if o := w.post(&w.wins[i]); o != Duplicate {
-				t.Fatalf("again: %s", o)
-			}
-		}
-		w.conserve()
-		w.start(4) // a second crash: what was decided about the first life stands
-		w.settle()
-		for i := range 20 {
-			if o := w.post(&w.wins[i]); o != Duplicate {
-				t.Fatalf("after the second restart: %s", o)
-			}
-		}
-		w.advance(6 * time.Minute)
-		w.conserve()
-		if x := w.balance(77); x.Locked != 0 {
-			t.Fatalf("dead leases are still locked: %+v", x)
-		}
-		if o := w.post(&w.wins[25]); o != PostedLate {
-			t.Fatalf("late event of a dead epoch: %s", o)
-		}
-		stranger := w.wins[26]
-		stranger.Win.Epoch += 50
-		if o := w.post(&stranger); o != Recorded {
-			t.Fatalf("an epoch without journal: %s", o)
-		}
-		if x := w.balance(77); x.PostedTotal != 210 {
-			t.Fatalf("posted %v, want 210", x.PostedTotal)
-		}
-	}
-}
-
-func TestShutdownReturnsEverythingUnreserved(t *testing.T) {
-	w := newWorld(t, 10, 3, noon)
-	w.refuse, w.boxMax = 2, 3
-	specs := testSpecs(w.r, 40)
-	w.setAccounts(specs)
-	w.settle()
-	for range 300 {
-		w.reserve(w.r.IntN(3), [2]int32{int32(w.r.IntN(40)), -1}, 50, event.Impression, 50)
-	}
-	w.shutdown()
-	for _, s := range specs {
-		b, _ := w.book.Account(s.ID)
-		if x := w.balance(s.ID); b.Committed-b.Posted != x.Reserved {
-			t.Fatalf("account %d: %v still leased, %v reserved", s.ID, b.Committed-b.Posted, x.Reserved)
-		}
-	}
-	if _, r := w.brokers[0].Reserve([2]int32{0, -1}, 1, Exact, w.now, w.wall); r != Halted {
-		t.Fatalf("spent after the drain: %s", r)
-	}
 }
 
 func TestJournalDown(t *testing.T) {
@@ -635,34 +527,4 @@ func TestRememberedWinsAreBounded(t *testing.T) {
 	if o, _ := b.Post(&tok, w.now, w.wall); o != Unknown {
 		t.Fatalf("a win of a dropped page: %s", o)
 	}
-}
-
-func TestRemovedAccountDrains(t *testing.T) {
-	w := newWorld(t, 15, 3, noon)
-	specs := testSpecs(w.r, 6)
-	w.setAccounts(specs)
-	w.settle()
-	for s := range 3 {
-		w.reserve(s, [2]int32{0, -1}, 1, event.Impression, 1)
-	}
-	w.setAccounts(specs[2:])
-	w.specs = specs
-	w.settle()
-	w.conserve()
-	for i := range w.wins {
-		if o := w.post(&w.wins[i]); o != Posted {
-			t.Fatalf("an impression won before the removal: %s", o)
-		}
-	}
-	w.advance(10 * time.Minute)
-	b, _ := w.book.Account(specs[0].ID)
-	if b.Committed != b.Posted {
-		t.Fatalf("the removed account still holds %v", b.Committed-b.Posted)
-	}
-	w.setAccounts(specs) // and it comes back
-	w.settle()
-	if !w.reserve(0, [2]int32{0, -1}, 1, event.Impression, 1) && specs[0].Daily+specs[0].Total > 0 {
-		t.Fatal("the account that came back has no money")
-	}
-	w.conserve()
 }

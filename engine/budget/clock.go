@@ -92,6 +92,7 @@ func (b *Broker) tick(now unit.MonoTime, wall unit.WallTime) {
 	b.dropPages(wall)
 	b.retry(now)
 	b.hungryTick()
+	b.askFirst()
 	b.fx.After(next, TimerTick, 0)
 }
 
@@ -221,6 +222,7 @@ func (b *Broker) void(s int32, entry int) {
 		return
 	}
 	sl.avail += amount
+	b.funds++
 	b.setWet(sl)
 }
 

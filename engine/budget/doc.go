@@ -38,6 +38,28 @@
 // of that, so no bucket straddles a local midnight: a bucket belongs to one
 // day of the account.
 //
+// # Shares
+//
+// The first lease of a day has the price of one event for every shard, or an
+// eighth of the budget if that is less, and every shard gets the same first
+// share, be it nothing: Ready waits for that answer, not for money. After that
+// a shard asks when half its share is gone (a refill), and urgently when it
+// can't pay the next event (opNeed): the home gives from its pool, asks the
+// store, and when that is exhausted recalls what lies idle elsewhere, so that
+// the rests of all shards add up for the one that is next. A shard keeps its
+// own rest meanwhile: a cheaper line may live on it; and what it fetched, until
+// its next request had time to come. The hungry get what each lacks, in turn,
+// or nothing; what is too little for all of them is offered to one at the next
+// tick. On its home shard an account's slot draws on the pool directly.
+//
+// # Events that lack money
+//
+// A click costs a hundred times what was reserved for it. PostOrWait asks for
+// what its shard lacks and leaves no trace; the caller posts the event again
+// when Funds has moved, and when it can't wait longer lets Post decide. What
+// may be missing then: money that is nowhere, that is reserved, or that another
+// shard fetched for itself a moment ago.
+//
 // # The day
 //
 // A lease is for one local day of the account. Around midnight (by the wall

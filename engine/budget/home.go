@@ -30,6 +30,7 @@ type home struct {
 	exhausted bool // the store said no; it is asked again when something changed
 	initial   bool // the first money of the day is shared with all
 	listed    bool // in hungryFor
+	crumbs    bool // money came back that was not offered to the hungry yet
 	opened    bool // the journal knows its name and limits
 
 	postedBefore unit.Nanos // before this life
@@ -47,6 +48,9 @@ func (b *Broker) newHome(s int32, now unit.MonoTime) int32 {
 	b.homes = append(b.homes, h)
 	for range b.words {
 		b.hungry = append(b.hungry, 0)
+	}
+	for range b.shards {
+		b.needs = append(b.needs, 0)
 	}
 	return int32(len(b.homes) - 1)
 }
@@ -75,6 +79,8 @@ func (b *Broker) tookBack(i int32, amount unit.Nanos, day unit.Day, gen uint32) 
 		return
 	}
 	h.pool += amount
+	h.crumbs = true
+	b.funds++
 	b.feed(i)
 }
 
@@ -100,22 +106,52 @@ func (b *Broker) forget(i int32) {
 }
 
 // serve answers a shard's request, now or when there is money.
-func (b *Broker) serve(i int32, to unit.ShardID, want, need unit.Nanos, now unit.MonoTime) {
+func (b *Broker) serve(i int32, to unit.ShardID, want, need unit.Nanos, urgent bool, now unit.MonoTime) {
 	h := &b.homes[i]
 	if !b.slots[h.slot].active || b.draining {
 		return
 	}
 	h.want = max(want, need, 1)
 	give := b.share(h, want, need)
+	if give < need && h.exhausted && !urgent && !h.initial {
+		b.give(i, to, b.share(h, want, 0), now) // it can do without: nobody else has to give
+		return
+	}
 	if h.initial || give < need || give <= 0 {
-		b.hunger(i, to, max(need, 1))
-		if b.requestGrant(i); h.exhausted && h.ticks == 0 {
-			b.recall(i, to)
+		fresh := b.hunger(i, to, max(need, 1))
+		if b.requestGrant(i); h.exhausted && (fresh || h.ticks == 0) {
+			b.recall(i, unit.ShardID(b.hungryFrom(i, h.next)))
 		}
 		return
 	}
 	b.give(i, to, give, now)
 	b.topUp(i)
+}
+
+// firstShare answers a shard that has not got its first share, though others may
+// have: with what can be spared, which may be nothing.
+func (b *Broker) firstShare(i int32, to unit.ShardID, want unit.Nanos, now unit.MonoTime) {
+	if h := &b.homes[i]; !h.initial && !b.draining {
+		b.give(i, to, b.share(h, want, 0), now)
+		b.topUp(i)
+	}
+}
+
+// askFirst repeats, for the slots that still wait for a first share, the
+// question: a share of nothing under older terms than the slot's went by
+// unheard.
+func (b *Broker) askFirst() {
+	if b.waitingFor == 0 {
+		return
+	}
+	for range min(len(b.slots), sliceMax) {
+		b.waitCursor = (b.waitCursor + 1) % len(b.slots)
+		sl := &b.slots[b.waitCursor]
+		if sl.waiting && sl.home == none && sl.asked == 0 {
+			want := max(b.terms[b.waitCursor].spec.Unit, 1)
+			b.send(sl.homeShard, Entry{Account: sl.id, Amount: want, Day: sl.day, Gen: sl.gen, Op: opAsk})
+		}
+	}
 }
 
 // share is what a shard gets of the pool: what it wants, not more than half of
@@ -153,14 +189,15 @@ func (b *Broker) give(i int32, to unit.ShardID, amount unit.Nanos, now unit.Mono
 	b.send(to, Entry{Account: sl.id, Amount: amount, Day: h.day, Gen: sl.gen, Op: opGive})
 }
 
-// hunger notes that a shard waits.
-func (b *Broker) hunger(i int32, to unit.ShardID, need unit.Nanos) {
+// hunger notes that a shard waits; fresh if it did not.
+func (b *Broker) hunger(i int32, to unit.ShardID, need unit.Nanos) (fresh bool) {
 	h := &b.homes[i]
 	word, bit := int(i)*b.words+int(to)/64, uint64(1)<<(to%64)
-	if b.hungry[word]&bit == 0 {
+	if fresh = b.hungry[word]&bit == 0; fresh {
 		b.hungry[word] |= bit
 		h.count++
 	}
+	b.needs[int(i)*b.shards+int(to)] = need
 	if h.need == 0 || need < h.need {
 		h.need = need
 	}
@@ -168,6 +205,7 @@ func (b *Broker) hunger(i int32, to unit.ShardID, need unit.Nanos) {
 		h.listed = true
 		b.hungryFor = append(b.hungryFor, i)
 	}
+	return fresh
 }
 
 // hungryFrom is the first hungry shard at or after from, in a ring.
@@ -188,17 +226,36 @@ func (b *Broker) feed(i int32) {
 		b.firstShares(i)
 		return
 	}
-	for h.count > 0 {
-		give := b.share(h, max(h.want, h.need), h.need)
-		if give <= 0 {
-			break
-		}
-		to := b.hungryFrom(i, h.next)
-		h.next = (to + 1) % int32(b.shards)
-		b.give(i, unit.ShardID(to), give, b.now)
+	for h.count > 0 && b.feedOne(i) {
 	}
 	if h.count > 0 {
 		b.requestGrant(i)
+	}
+}
+
+// feedOne gives to the first of the hungry in turn whose need can be met: less
+// would only spread the last money.
+func (b *Broker) feedOne(i int32) bool {
+	h, n := &b.homes[i], int32(b.shards)
+	for k := range n {
+		to := (h.next + k) % n
+		if b.hungry[int(i)*b.words+int(to)/64]>>(to%64)&1 == 0 {
+			continue
+		}
+		need := b.needs[i*n+to]
+		if give := b.share(h, max(h.want, need), need); give > 0 {
+			h.next = (to + 1) % n
+			b.give(i, unit.ShardID(to), give, b.now)
+			return true
+		}
+	}
+	return false
+}
+
+// lacksMore: a hungry shard gave back some of what it had.
+func (b *Broker) lacksMore(i int32, from unit.ShardID, amount unit.Nanos) {
+	if b.hungry[int(i)*b.words+int(from)/64]>>(from%64)&1 != 0 {
+		b.needs[int(i)*b.shards+int(from)] += amount
 	}
 }
 
@@ -210,11 +267,13 @@ func (b *Broker) firstShares(i int32) {
 	h.initial = false
 	b.forget(i)
 	spec := &b.terms[h.slot].spec
-	share := max(h.pool/unit.Nanos(2*b.shards), min(spec.Unit, h.pool))
+	n := unit.Nanos(b.shards)
+	share := max(h.pool/(2*n), min(spec.Unit, h.pool/n))
 	for k := range b.shards {
 		to := (int(b.id) + k) % b.shards
-		b.give(i, unit.ShardID(to), min(share, h.pool), b.now)
+		b.give(i, unit.ShardID(to), share, b.now)
 	}
+	b.topUp(i)
 }
 
 // topUp asks for more before the pool is empty.
@@ -261,22 +320,32 @@ func (b *Broker) hungryTick() {
 		}
 		b.cursor++
 		h.ticks++
-		if h.ticks > b.probeEvery && h.ticks%b.probeEvery != 0 || h.ticks < b.probeEvery && h.ticks&(h.ticks-1) != 0 {
+		if !b.due(h.ticks) && !h.crumbs {
 			continue
 		}
-		if h.exhausted {
+		if b.due(h.ticks) && h.exhausted {
 			h.exhausted = false
 			b.requestGrant(i)
 			b.recall(i, unit.ShardID(b.hungryFrom(i, h.next)))
 		}
-		if h.pool > 0 && h.pool < h.need {
+		if h.pool > 0 && h.count > 0 && !h.initial {
 			to := b.hungryFrom(i, h.next)
 			h.next = (to + 1) % int32(b.shards)
 			ticks := h.ticks
 			b.give(i, unit.ShardID(to), h.pool, b.now)
 			h.ticks = ticks
 		}
+		h.crumbs = false
 	}
+}
+
+// due reports whether the store is to be asked at this tick of hunger: soon at
+// first, every ExhaustedRetry in the end.
+func (b *Broker) due(ticks uint32) bool {
+	if ticks < b.probeEvery {
+		return ticks&(ticks-1) == 0
+	}
+	return ticks%b.probeEvery == 0
 }
 
 // requestGrant queues a request to the store, one at a time for an account.
@@ -303,6 +372,10 @@ func (b *Broker) leaseWant(h *home) (want, atLeast unit.Nanos) {
 	want = max(want, min(limit/128, unlimited), unit.Nanos(b.cfg.LeaseMin))
 	if atLeast < limit/1024 {
 		want = max(want, atLeast*unit.Nanos(16*b.shards))
+	}
+	if h.initial {
+		// A first share of a whole event for every shard, and as much in the pool.
+		want = max(want, min(scale(spec.Unit, int64(2*b.shards), 1, unlimited), limit/8))
 	}
 	return max(want, atLeast), atLeast
 }

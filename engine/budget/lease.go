@@ -205,6 +205,7 @@ func (b *Broker) grantReplied(op *storeOp, e *Entry, remaining unit.Nanos) {
 	}
 	h.pool += e.Amount
 	h.granted, h.remaining, h.ticks = e.Amount, remaining, 0
+	b.funds++
 	b.feed(op.home)
 }
 

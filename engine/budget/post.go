@@ -6,6 +6,7 @@ import (
 	"millrace/codec/event"
 	"millrace/codec/unit"
 	"millrace/state/ledger"
+	"millrace/state/store"
 )
 
 // eventKey is an event of a dead epoch that was decided in this one.
@@ -59,6 +60,7 @@ type source struct {
 	dead   int32
 	bucket unit.Nanos // from the bucket
 	avail  unit.Nanos // from available
+	lacks  unit.Nanos // that much is not there
 	late   bool
 }
 
@@ -66,6 +68,22 @@ type source struct {
 // when the journal position pos is durable (pos 0: nothing to wait for).
 // Nothing changes unless the journal took the record.
 func (b *Broker) Post(t *event.Token, now unit.MonoTime, wall unit.WallTime) (o Outcome, pos uint64) {
+	return b.post(t, false, now, wall)
+}
+
+// PostOrWait is Post for an event that can wait a moment: where Post would say
+// Unfunded, and the home shard, the store or another shard may have the money,
+// that is asked for, and the outcome is Deferred. The caller posts it again
+// when Funds has moved, and with Post when it can't wait any longer. A deferred
+// event leaves no trace here, so whichever of its repeats comes first decides.
+func (b *Broker) PostOrWait(t *event.Token, now unit.MonoTime, wall unit.WallTime) (o Outcome, pos uint64) {
+	return b.post(t, true, now, wall)
+}
+
+// Funds moves whenever money comes to where this shard can spend it.
+func (b *Broker) Funds() uint64 { return b.funds }
+
+func (b *Broker) post(t *event.Token, patient bool, now unit.MonoTime, wall unit.WallTime) (o Outcome, pos uint64) {
 	if !t.Kind.Valid() {
 		return Unknown, 0
 	}
@@ -82,7 +100,9 @@ func (b *Broker) Post(t *event.Token, now unit.MonoTime, wall unit.WallTime) (o 
 	var from [2]source
 	n := 0
 	if reason == 0 {
-		from, n, reason = b.fund(t, own, now, wall)
+		if from, n, reason = b.fund(t, own, now, wall); reason != 0 && patient && b.askFor(from[:n], t.Price, now, wall) {
+			return Deferred, 0
+		}
 	}
 	b.record(t, reason, from[:n], wall)
 	pos, ok := b.fx.Journal(&b.rec)
@@ -164,26 +184,50 @@ func (b *Broker) fundLive(id unit.AccountID, t *event.Token, now unit.MonoTime, 
 	if f.slot == none {
 		return f, false
 	}
-	b.draw(f.slot, t.Price, now)
 	sl := &b.slots[f.slot]
 	number := t.Issued.Unix() / b.width
 	entry := int(number & (ring - 1))
 	if k := &b.buckets[entry]; k.used && k.number == number && sl.mask>>entry&1 != 0 {
-		have := b.pending[f.slot][entry][PoolOf(t.Kind)]
-		sameDay := have >= t.Price || b.zones[sl.zone].dayOf(number, b.width) == sl.day
-		switch {
-		case have >= t.Price:
-			f.entry, f.bucket = int8(entry), t.Price
-			return f, true
-		case have > 0 && sameDay && have+sl.avail >= t.Price && b.open(sl, now, wall):
-			f.entry, f.bucket, f.avail = int8(entry), have, t.Price-have
-			return f, true
+		f.bucket = min(b.pending[f.slot][entry][PoolOf(t.Kind)], t.Price)
+		if f.bucket < t.Price && b.zones[sl.zone].dayOf(number, b.width) != sl.day {
+			f.bucket = 0 // one event is not paid from two days
+		}
+		if f.bucket > 0 {
+			f.entry = int8(entry)
 		}
 	} else {
 		f.late = true
 	}
-	f.avail = t.Price
-	return f, sl.avail >= t.Price && b.open(sl, now, wall)
+	if f.avail = t.Price - f.bucket; f.avail == 0 {
+		return f, true
+	}
+	b.draw(f.slot, f.avail, now)
+	f.lacks = f.avail - sl.avail
+	return f, f.lacks <= 0 && b.open(sl, now, wall)
+}
+
+// askFor asks for what the sources lack; false if there is no hope: it is not
+// only money that is missing.
+func (b *Broker) askFor(from []source, price unit.Nanos, now unit.MonoTime, wall unit.WallTime) bool {
+	for i := range from {
+		f := &from[i]
+		if f.avail == 0 {
+			continue
+		}
+		if f.slot == none || b.draining || !b.open(&b.slots[f.slot], now, wall) {
+			return false
+		}
+		spec := &b.terms[f.slot].spec
+		if price > store.Limit(spec.Daily, spec.Total) {
+			return false
+		}
+	}
+	for i := range from {
+		if f := &from[i]; f.lacks > 0 {
+			b.ask(f.slot, price, f.lacks, true, now)
+		}
+	}
+	return true
 }
 
 // draw moves money from the pool of an account that is at home here into the
@@ -217,7 +261,8 @@ func (b *Broker) fundDead(id unit.AccountID, t *event.Token, now unit.MonoTime, 
 	}
 	b.draw(f.slot, t.Price, now)
 	sl := &b.slots[f.slot]
-	return f, sl.avail >= t.Price && b.open(sl, now, wall)
+	f.lacks = t.Price - sl.avail
+	return f, f.lacks <= 0 && b.open(sl, now, wall)
 }
 
 func compareDead(x, y deadLease) int {
@@ -298,10 +343,9 @@ func (b *Broker) spend(f *source, pool Pool, price unit.Nanos, now unit.MonoTime
 	if f.avail > 0 {
 		sl.avail -= f.avail
 		sl.used += f.avail
+		sl.vain = 0
 		day = sl.day
-		if sl.avail < sl.low || sl.avail == 0 {
-			b.ask(f.slot, f.avail, now)
-		}
+		b.refill(f.slot, f.avail, now)
 	}
 	tm.posted += price
 	if day == sl.day {

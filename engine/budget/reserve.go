@@ -29,7 +29,7 @@ func (b *Broker) Reserve(accounts [2]int32, amount unit.Nanos, pool Pool, now un
 		if sl.day != z.day || wall < z.open || wall >= z.stop || now >= z.stopMono || unit.WallFromUnix(sec) >= z.end {
 			return w, DayClosed
 		}
-		if sl.avail < amount || sl.avail <= 0 {
+		if !b.covers(s, amount, now) {
 			b.short(s, max(amount, 1), now)
 			return w, NoFunds
 		}
@@ -59,46 +59,70 @@ func (b *Broker) take(s int32, amount unit.Nanos, pool Pool, now unit.MonoTime) 
 	sl := &b.slots[s]
 	sl.avail -= amount
 	sl.used += amount
+	sl.vain = 0
 	b.pending[s][b.current][pool] += amount
 	if bit := uint16(1) << b.current; sl.mask&bit == 0 {
 		sl.mask |= bit
 		b.buckets[b.current].slots = append(b.buckets[b.current].slots, s)
 	}
-	if sl.avail < sl.low || sl.avail == 0 {
-		b.ask(s, max(amount, 1), now)
+	b.refill(s, amount, now)
+}
+
+// covers reports whether the slot has amount; at home what it lacks comes out
+// of the pool, where no message is needed.
+func (b *Broker) covers(s int32, amount unit.Nanos, now unit.MonoTime) bool {
+	sl := &b.slots[s]
+	if sl.avail >= amount && sl.avail > 0 {
+		return true
+	}
+	b.draw(s, max(amount, 1), now)
+	return sl.avail >= amount && sl.avail > 0
+}
+
+// refill asks for more while there is still some, so that the answer comes
+// before the slot is dry. spent is what an event costs, as far as is known.
+func (b *Broker) refill(s int32, spent unit.Nanos, now unit.MonoTime) {
+	sl := &b.slots[s]
+	switch spent = max(spent, 1); {
+	case sl.avail < spent:
+		b.short(s, spent, now)
+	case sl.avail < sl.low:
+		b.ask(s, spent, spent, false, now)
 	}
 }
 
-// short: the slot can't pay need. What it has goes home, where the rests of
-// all shards add up, and a share that is large enough is asked for.
-func (b *Broker) short(s int32, need unit.Nanos, now unit.MonoTime) {
-	sl := &b.slots[s]
-	if !sl.active || sl.asked != 0 && sl.asked <= need {
-		return
+// short: the slot can't pay price, or the next like it. It asks for what it
+// lacks and keeps what it has, on which cheaper lines may live; the rests of
+// other shards are recalled when the store has no more.
+func (b *Broker) short(s int32, price unit.Nanos, now unit.MonoTime) {
+	if lacks := price - b.slots[s].avail; lacks > 0 {
+		b.ask(s, price, lacks, true, now)
 	}
-	b.now = now
-	b.giveUp(s)
-	b.ask(s, need, now)
 }
 
 // ask requests a share that lasts ShareHorizon at the rate seen since the last
-// one, several times need at least. One request is under way at a time, unless
-// a smaller need comes up, which may be met where the larger was not.
-func (b *Broker) ask(s int32, need unit.Nanos, now unit.MonoTime) {
+// one, several times price at least. One request is under way at a time, unless
+// a smaller need comes up, which may be met where the larger was not, or an
+// urgent one: without it something is refused.
+func (b *Broker) ask(s int32, price, need unit.Nanos, urgent bool, now unit.MonoTime) {
 	sl := &b.slots[s]
-	if !sl.active || b.draining || sl.asked != 0 && sl.asked <= need {
+	if !sl.active || b.draining || sl.asked != 0 && sl.asked <= need && (sl.urgent || !urgent) {
 		return
 	}
 	b.now = now
 	elapsed := max(now.Sub(sl.usedSince), b.cfg.ShareHorizon/64)
 	want := scale(sl.used, int64(b.cfg.ShareHorizon), int64(elapsed), 1<<60)
 	// A click costs far more than was reserved for it: one has to fit in.
-	want = max(want, scale(need, 16, 1, 1<<60), scale(b.terms[s].spec.Unit, 4, 1, 1<<60))
-	sl.asked = need
+	want = max(want, scale(price, 16, 1, 1<<60), scale(b.terms[s].spec.Unit, 4, 1, 1<<60))
+	sl.asked, sl.urgent = need, urgent
 	if sl.home != none {
-		b.serve(sl.home, b.id, want, need, now)
+		b.serve(sl.home, b.id, want, need, urgent, now)
 	} else {
-		b.send(sl.homeShard, Entry{Account: sl.id, Amount: want, Need: need, Day: sl.day, Gen: sl.gen, Op: opAsk})
+		op := opAsk
+		if urgent {
+			op = opNeed
+		}
+		b.send(sl.homeShard, Entry{Account: sl.id, Amount: want, Need: need, Day: sl.day, Gen: sl.gen, Op: op})
 	}
 	if sl := &b.slots[s]; sl.avail <= 0 && sl.asked != 0 {
 		b.setDry(sl)

@@ -45,6 +45,7 @@ type world struct {
 	boxMax       int
 	refuse       int // one in so many messages, 0 none
 	journalDown  bool
+	sent         int // messages
 }
 
 type timer struct {
@@ -64,9 +65,10 @@ func (f *shardFx) SendBudget(to unit.ShardID, m *Message) bool {
 		return false
 	}
 	w.boxes[to] = append(w.boxes[to], *m)
+	w.sent++
 	return true
 }
-func (f *shardFx) Grant(r *store.GrantRequest)   { f.w.store.grant(r) }
+func (f *shardFx) Grant(r *store.GrantRequest)   { f.w.store.asked++; f.w.store.grant(r) }
 func (f *shardFx) Return(r *store.ReturnRequest) { f.w.store.giveBack(r) }
 func (f *shardFx) Journal(r *ledger.Record) (uint64, bool) {
 	if f.w.journalDown {
@@ -115,6 +117,7 @@ type modelStore struct {
 	late    []store.Reply
 	lossy   int // one answer in so many is lost, or doubled
 	down    bool
+	asked   int // grants
 }
 
 func (s *modelStore) answer(r store.Reply, keep bool) {
@@ -339,6 +342,18 @@ func (w *world) post(t *event.Token) Outcome {
 	shard := Route(t, testNode, w.epoch, w.shards)
 	o, _ := w.brokers[shard].Post(t, w.now, w.wall)
 	w.brokers[shard].EndBatch()
+	w.outcomes[o]++
+	return o
+}
+
+func (w *world) postOrWait(t *event.Token) Outcome {
+	b := w.brokers[Route(t, testNode, w.epoch, w.shards)]
+	before := len(w.journal)
+	o, _ := b.PostOrWait(t, w.now, w.wall)
+	if o == Deferred && len(w.journal) != before && w.journal[len(w.journal)-1].Kind == ledger.Posted {
+		w.t.Fatal("a deferred event left a record")
+	}
+	b.EndBatch()
 	w.outcomes[o]++
 	return o
 }

@@ -185,7 +185,7 @@ func mallocs(f func()) uint64 {
 // requests themselves: nothing, as the best of the rounds shows.
 const (
 	roundPerThousandMax = 2
-	totalPerThousandMax = 10
+	totalPerThousandMax = 50
 )
 
 // expectFlat runs rounds of n requests each and counts their allocations.

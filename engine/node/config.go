@@ -51,7 +51,7 @@ type LimitsConfig struct {
 	HeadTimeout  time.Duration `yaml:"head_timeout" help:"from a request's first byte to the end of its headers"`
 	BodyTimeout  time.Duration `yaml:"body_timeout" help:"from the end of the headers to the end of the body"`
 	IdleTimeout  time.Duration `yaml:"idle_timeout" help:"between requests of a kept-alive connection"`
-	WriteTimeout time.Duration `yaml:"write_timeout" help:"an answer the client does not take"`
+	WriteTimeout time.Duration `yaml:"write_timeout" help:"for a slow client to take the next 16 KiB of its answers, or the rest; else it is dropped"`
 	Imps         int           `yaml:"imps" help:"impressions in one bid request; more is 400"`
 	Depth        int           `yaml:"depth" help:"nesting of a request's JSON; more is 400"`
 }

@@ -67,3 +67,37 @@ func TestJournalFails(t *testing.T) {
 		t.Errorf("spent %s after the lost event came again", got)
 	}
 }
+
+// TestJournalFailsAtStart: wherever the disk fills up on the way up, the start
+// ends soon, and says why.
+func TestJournalFailsAtStart(t *testing.T) {
+	before := len(goroutines())
+	for room := 0; ; room++ {
+		writes, failed := 0, atomic.Bool{}
+		disk := faultfs.New(0, func(_ int, op, _ string) error {
+			if op != "WriteAt" && op != "Sync" {
+				return nil
+			}
+			if writes++; writes <= room {
+				return nil
+			}
+			failed.Store(true)
+			return syscall.ENOSPC
+		})
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		n, err := Start(ctx, testConfig(t), Options{files: disk})
+		if err == nil {
+			stop := n.Stop(ctx)
+			if cancel(); !failed.Load() || room > 100 {
+				t.Logf("a start and stop is %d writes and syncs: %v", room, stop)
+				break
+			}
+			continue // full only after the start
+		}
+		cancel()
+		if text := err.Error(); !strings.Contains(text, "disk is full") && !strings.Contains(text, "no space") || strings.Contains(text, "deadline") {
+			t.Fatalf("full after %d writes and syncs: %v", room, err)
+		}
+	}
+	expectNoLeak(t, before)
+}

@@ -268,7 +268,11 @@ func (n *Node) listen(keys *event.Keyring) error {
 func (n *Node) awaitLeases(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	return n.eachShard(ctx, "leases", func(c *serve.Core) bool { return c.Broker().Ready() })
+	err := n.eachShard(ctx, "leases", func(c *serve.Core) bool { return c.Broker().Ready() || n.journal.Err() != nil })
+	if failed := n.journal.Err(); failed != nil {
+		return fmt.Errorf("no leases, the journal failed: %w", failed)
+	}
+	return err
 }
 
 // eachShard asks every shard until its core's answer is yes.

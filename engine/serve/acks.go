@@ -14,8 +14,6 @@ type ack struct {
 
 func newAcks(max int) acks { return acks{ring: make([]ack, max)} }
 
-func (q *acks) room() bool { return q.size < len(q.ring) }
-
 func (q *acks) push(pos uint64, x *Context) {
 	q.ring[(q.first+q.size)%len(q.ring)] = ack{pos, x}
 	q.size++

@@ -40,6 +40,9 @@ type Config struct {
 	// EventsPendingMax bounds the events that wait for the journal; beyond it
 	// new ones get 503.
 	EventsPendingMax int
+	// FundsWait is how long an event whose price is not at hand waits for it
+	// before it is recorded unbilled: a few messages and a write to disk.
+	FundsWait time.Duration
 	// RatesEvery is how often shards tell each other what their users did.
 	RatesEvery time.Duration
 	// SweepEvery and SweepSlots: how the table of caps is cleaned, in slices.
@@ -55,7 +58,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		PublicURL: "http://127.0.0.1:8080", TokenTTL: 24 * time.Hour, EventsPendingMax: 1 << 16,
-		RatesEvery: time.Second, SweepEvery: 100 * time.Millisecond, SweepSlots: 4096,
+		FundsWait: 200 * time.Millisecond, RatesEvery: time.Second, SweepEvery: 100 * time.Millisecond, SweepSlots: 4096,
 		Budget: budget.Default(), Selection: selection.Default(), Caps: profile.Default(),
 	}
 }
@@ -74,6 +77,7 @@ type Core struct {
 
 	decision decision
 	pending  acks
+	waits    waits
 	tally    tally
 	out      Message // scratch for sending
 }
@@ -86,7 +90,7 @@ func New(cfg Config, s *shards.Shard[Message], fx Effects, keys *event.Keyring, 
 	}
 	c := &Core{
 		cfg: cfg, shard: s, fx: fx, caps: caps, signer: keys.NewSigner(), rates: selection.NewRates(), m: m,
-		pending: newAcks(cfg.EventsPendingMax), tally: newTally(),
+		pending: newAcks(cfg.EventsPendingMax), waits: newWaits(), tally: newTally(),
 	}
 	c.decision.base = []byte(cfg.PublicURL)
 	c.broker = budget.NewBroker(cfg.Budget, s.ID(), s.Shards(), cfg.Node, cfg.Epoch, (*brokerEffects)(c), recovered)
@@ -122,6 +126,8 @@ func (c *Core) Timer(kind uint8, arg uint64) {
 	case timerSweep:
 		c.caps.Sweep(c.shard.Now(), c.cfg.SweepSlots)
 		c.shard.After(c.cfg.SweepEvery, timerSweep, 0)
+	case timerFunds:
+		c.waits.armed = false // EndBatch looks at what waits
 	default:
 		c.broker.Timer(kind, arg, c.shard.Now(), c.shard.Wall())
 	}
@@ -129,6 +135,7 @@ func (c *Core) Timer(kind uint8, arg uint64) {
 
 // EndBatch lets the effects of a batch leave.
 func (c *Core) EndBatch() {
+	c.postAgain()
 	c.broker.EndBatch()
 	c.acknowledge()
 	if c.sel != nil {

@@ -4,7 +4,7 @@
 // done. So the same Core runs behind real sockets and in a simulation.
 //
 //	BidRequest   selection ► auction.Ranking ► admit ► reserve ► render ► answer
-//	Event        budget.Post ► journal ► (durable) ► answer
+//	Event        budget.Post ► (money arrives) ► journal ► (durable) ► answer
 //	Budget       leases and sub-leases, between brokers and from the store
 //	Rates        what other shards' users did, for prediction
 //	Capped       an impression of a user of this shard that another shard posted

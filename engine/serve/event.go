@@ -16,11 +16,24 @@ func (c *Core) event(x *Context) {
 		c.fx.Reply(x)
 		return
 	}
-	if !c.pending.room() {
+	if c.pending.size+c.waits.size >= len(c.pending.ring) {
 		c.refuse(x, "too many events wait for the journal; try again\n")
 		return
 	}
-	outcome, pos := c.broker.Post(t, c.shard.Now(), c.shard.Wall())
+	outcome, pos := c.broker.PostOrWait(t, c.shard.Now(), c.shard.Wall())
+	if outcome == budget.Deferred {
+		if c.await(x) {
+			c.count(c.m.eventsDeferred)
+			return
+		}
+		outcome, pos = c.broker.Post(t, c.shard.Now(), c.shard.Wall())
+	}
+	c.decided(x, outcome, pos)
+}
+
+// decided answers an event, or lets it wait for the journal.
+func (c *Core) decided(x *Context, outcome budget.Outcome, pos uint64) {
+	t := &x.Token
 	c.count(c.m.events[t.Kind.Index()][outcome])
 	switch outcome {
 	case budget.NotDurable:

@@ -43,12 +43,13 @@ func (m *Message) Kind() uint8 { return uint8(m.Type) }
 const (
 	timerRates = budget.TimerKinds + iota
 	timerSweep
+	timerFunds
 
 	timerCount
 )
 
 // TimerNames names the timers in metrics.
-var TimerNames = []string{"budget-tick", "budget-flush", "budget-work", "rates", "sweep"}
+var TimerNames = []string{"budget-tick", "budget-flush", "budget-work", "rates", "sweep", "funds"}
 
 func init() {
 	// Names are indexed by kind: a kind without a name would be counted under

@@ -17,6 +17,7 @@ type Metrics struct {
 	lost               [selection.ReasonCount]shards.Counter
 	refused            [budget.ReasonCount]shards.Counter
 	events             [event.Kinds][budget.OutcomeCount]shards.Counter
+	eventsDeferred     shards.Counter
 	ratesLost          shards.Counter
 	capsLost           shards.Counter
 }
@@ -33,6 +34,7 @@ func NewMetrics(r *shards.Registry) *Metrics {
 		impressionsOffered: counter("impressions_offered", "Impressions in the bid requests."),
 		impressionsWon:     counter("impressions_bid", "Impressions for which a bid was made."),
 		candidates:         counter("candidates", "Line items that targeting let compete, over all impressions."),
+		eventsDeferred:     counter("events_deferred", "Tracking events that waited for money before they were decided."),
 		ratesLost:          counter("rates_lost", "Deltas of click counts that another shard's full mailbox refused."),
 		capsLost:           counter("caps_lost", "Impressions that could not be remembered for a frequency cap."),
 	}
@@ -45,6 +47,9 @@ func NewMetrics(r *shards.Registry) *Metrics {
 	}
 	for k := event.Impression; k.Valid(); k++ {
 		for o := range m.events[0] {
+			if budget.Outcome(o) == budget.Deferred {
+				continue // not an end: the event is counted when it is decided
+			}
 			m.events[k.Index()][o] = counter("events", "Tracking events with a valid token, by kind and what became of them.",
 				shards.Label{Name: "kind", Value: k.String()}, shards.Label{Name: "outcome", Value: budget.Outcome(o).String()})
 		}

@@ -23,8 +23,8 @@ type Config struct {
 	BodyTimeout   time.Duration // from there to the end of its body
 	IdleTimeout   time.Duration // between requests
 	AnswerTimeout time.Duration // from Serve to Reply; then the connection is dropped
-	WriteTimeout  time.Duration // for a backlog to drain
-	LingerTimeout time.Duration // for the peer to close after our last answer
+	WriteTimeout  time.Duration // for a slow client to take 1/32 of BacklogBytesMax, or all that waits; again and again
+	LingerTimeout time.Duration // for the peer to close after it has our last answer
 	SweepInterval time.Duration // how often timeouts are looked at: their granularity
 
 	RetryAfterSeconds int  // in 503 answers

@@ -35,6 +35,7 @@ type conn struct {
 	pipelined bool          // this turn serves more than one request: corked is set
 
 	progress atomic.Uint32 // phase | count of requests<<2: the sweep's view of the reading side
+	cut      atomic.Uint32 // notCut, cutPlain or cutReset: set before the shutdown(2) that follows
 
 	// The answering side; guarded by mu.
 	mu          sync.Mutex
@@ -42,26 +43,38 @@ type conn struct {
 	pending     int       // exchanges not yet replied; outlives front when the connection dies
 	out         []byte    // answers in order; out[off:] has not been taken by the kernel
 	off         int
-	toucher     *Flusher // the flusher that will write out
-	waiting     bool     // registered with the slow lane for EPOLLOUT
-	stalled     bool     // input waits for room
-	resuming    bool     // the slow lane is about to go on with it
-	corked      bool     // a turn is serving several requests and will write at its end
-	noMore      bool     // no further request is admitted
-	finish      bool     // close once out has left
-	lingering   bool     // our side is shut; waiting for the peer's end
-	dead        bool     // no write may happen any more
-	final       int      // status of the answer that follows the pending ones; 0 = none
-	reason      string   // its body
-	wantGo      bool     // "100 Continue" is due once the pending answers have left
-	held        int      // bytes of out counted in Server.buffered
-	since       unit.MonoTime
+	toucher     *Flusher      // the flusher that will write out
+	waiting     bool          // registered with the slow lane for EPOLLOUT
+	stalled     bool          // input waits for room
+	resuming    bool          // the slow lane is about to go on with it
+	corked      bool          // a turn is serving several requests and will write at its end
+	noMore      bool          // no further request is admitted
+	finish      bool          // close once out has left
+	lingering   bool          // our side is shut; waiting for the peer's end
+	dead        bool          // no write may happen any more
+	final       int           // status of the answer that follows the pending ones; 0 = none
+	reason      string        // its body
+	wantGo      bool          // "100 Continue" is due once the pending answers have left
+	held        int           // bytes of out counted in Server.buffered
+	since       unit.MonoTime // lingering: when our last byte was last seen to be on its way
+	sent        int64         // bytes the kernel took, ever
+	pace        pace          // of a client that is slow to take what was sent
 	buried      chan struct{} // set while bury waits; closed by notice
 
 	// Owned by the sweep.
 	seen   uint32
 	seenAt unit.MonoTime
 }
+
+// Once a connection is cut off nothing is read from it. The kernel sends no
+// window updates for reads after shutdown(2), and its close sends no reset if
+// all input was read: a client that had filled the window would be left probing
+// an orphan for a minute. Unread input makes the close a reset.
+const (
+	notCut   uint32 = iota
+	cutPlain        // what has been sent may still be taken; a reset if input is unread
+	cutReset        // closed by a reset, which also frees what the kernel holds
+)
 
 type phase uint8
 
@@ -188,6 +201,7 @@ func (c *conn) bury() {
 	if c.waiting {
 		c.srv.lane.remove(c)
 	}
+	c.parting()
 	_ = unix.Close(c.fd)
 	c.fd = -1
 	c.mu.Unlock()
@@ -196,6 +210,19 @@ func (c *conn) bury() {
 	c.in = nil
 	c.rmu.Unlock()
 	c.srv.forget(c)
+}
+
+// parting settles what the kernel does with the connection after its close.
+// Holds mu.
+func (c *conn) parting() {
+	if c.cut.Load() == cutReset {
+		_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		return
+	}
+	if unacknowledged(c.fd) > 0 {
+		// The kernel goes on sending: for minutes if the peer takes nothing.
+		_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(c.srv.cfg.WriteTimeout.Milliseconds()))
+	}
 }
 
 // hasWaiting tells whether input waits for room.
@@ -221,6 +248,9 @@ func (c *conn) notice() {
 // read takes in what one recv gives and serves it; false means there is nothing
 // more for now. Holds rmu.
 func (c *conn) read(t *turn) bool {
+	if c.cut.Load() != notCut {
+		return false
+	}
 	t.now = c.srv.clock.Mono()
 	buf, direct := t.scratch, true
 	if c.ending {
@@ -233,6 +263,9 @@ func (c *conn) read(t *turn) bool {
 	}
 	n, err := recv(c.fd, buf)
 	switch {
+	case n > 0 && c.cut.Load() != notCut: // cut off meanwhile: no longer unread, so the kernel would not reset
+		c.cut.Store(cutReset)
+		return false
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return false
 	case err != 0:
@@ -244,7 +277,7 @@ func (c *conn) read(t *turn) bool {
 		return false
 	case c.ending:
 		if c.discarded += n; c.discarded > c.srv.cfg.inputMax() {
-			c.kill(&c.srv.metrics.overflows)
+			c.reset(&c.srv.metrics.overflows)
 		}
 		return true
 	}
@@ -305,7 +338,7 @@ func (c *conn) grow() bool {
 	if cap(c.in) >= limit {
 		// Only input that waits for answers can come here: a single request has
 		// its own limits below this one.
-		c.kill(&c.srv.metrics.overflows)
+		c.reset(&c.srv.metrics.overflows)
 		c.ending = true
 		return false
 	}
@@ -358,12 +391,25 @@ func (c *conn) kill(why *atomic.Uint64) {
 	c.mu.Unlock()
 }
 
-func (c *conn) killLocked(why *atomic.Uint64) {
+// reset is kill for a client that does not deserve what the kernel still holds
+// for it.
+func (c *conn) reset(why *atomic.Uint64) {
+	c.mu.Lock()
+	c.resetLocked(why)
+	c.mu.Unlock()
+}
+
+func (c *conn) killLocked(why *atomic.Uint64)  { c.cutOff(why, cutPlain) }
+func (c *conn) resetLocked(why *atomic.Uint64) { c.cutOff(why, cutReset) }
+
+// cutOff holds mu.
+func (c *conn) cutOff(why *atomic.Uint64, how uint32) {
 	if c.dead {
 		return
 	}
 	why.Add(1)
 	c.die()
+	c.cut.Store(how)
 	// The poller sees the hang-up, lets go of the descriptor and run goes on to
 	// bury. Where it has let go already, notice wakes bury.
 	_ = unix.Shutdown(c.fd, unix.SHUT_RDWR)

@@ -49,5 +49,33 @@
 // limit, an answer or a close when it is reached, and a counter. A client that
 // does not read costs its own backlog and nothing else.
 //
+// # How each state ends
+//
+// The sweep looks at every connection each SweepInterval. Whatever a connection
+// waits for, one of these ends it if the peer does nothing more; the first line
+// that fits is the one that counts.
+//
+//	state                                      ended by           how
+//	refused over ConnectionsMax                at once            503, closed
+//	cut off                                    the poller's next  reset where input is unread, where the
+//	                                           turn, or bury      peer sent too much or took too little
+//	our last byte sent, not confirmed          WriteTimeout       reset; restarts with each share taken
+//	  confirmed (lingering)                    LingerTimeout      closed
+//	  and the peer goes on sending             BodyBytesMax or    reset
+//	                                           LingerTimeout
+//	answers wait for the peer to take them     WriteTimeout       reset; restarts with each share taken
+//	a request is with the handler              AnswerTimeout      closed; later replies are dropped
+//	answered, not flushed; input about to be   AnswerTimeout      closed
+//	  resumed by the slow lane
+//	input waits for room (pipelining)          as the two above; BacklogBytesMax, the input's limit
+//	half a head (or line ends before one)      HeadTimeout        408, then lingering
+//	half a body, or none after 100 Continue    BodyTimeout        408, then lingering
+//	nothing of the next request                IdleTimeout        closed
+//	the peer has ended (half-closed)           at once, when nothing is owed to it; else as above
+//	closed by us, bytes with the kernel        WriteTimeout       (TCP_USER_TIMEOUT)
+//
+// A share is 1/32 of BacklogBytesMax, or all that waits if that is less.
+// Neither head nor body time is extended by dribbling.
+//
 // Linux only (epoll, accept4). engine and tools may import it.
 package ingress

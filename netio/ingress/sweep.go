@@ -41,7 +41,7 @@ func (s *Server) sweepOnce(conns []*conn) []*conn {
 // releaseAfter is how long a connection keeps its buffers without a request.
 const releaseAfter = time.Second
 
-// check applies the timeouts to one connection.
+// check applies the timeouts to one connection: doc.go has the table of states.
 func (c *conn) check(now unit.MonoTime) {
 	cfg, m := &c.srv.cfg, &c.srv.metrics
 	seen := c.progress.Load()
@@ -53,24 +53,84 @@ func (c *conn) check(now unit.MonoTime) {
 	switch {
 	case c.dead:
 	case c.lingering:
-		if now.Sub(c.since) > cfg.LingerTimeout {
-			c.killLocked(&m.timeouts[timeoutLinger])
-		}
-	case c.waiting && now.Sub(c.since) > cfg.WriteTimeout:
-		c.killLocked(&m.timeouts[timeoutWrite])
+		c.checkLinger(now)
+	case c.waiting && c.stuck(now):
+		c.resetLocked(&m.timeouts[timeoutWrite])
 	case c.front != nil:
 		c.seenAt = now
 		if now.Sub(c.front.Arrived) > cfg.AnswerTimeout {
 			c.killLocked(&m.timeouts[timeoutAnswer])
 		}
-	case c.waiting || c.stalled || c.resuming || c.off < len(c.out):
+	case c.waiting:
 		c.seenAt = now
+	case c.stalled || c.resuming || c.off < len(c.out):
+		// Ours to go on with, and at once; but a handler may keep the Flusher it
+		// replied with.
+		if quiet > cfg.AnswerTimeout {
+			c.killLocked(&m.timeouts[timeoutAnswer])
+		}
 	default:
 		c.mu.Unlock()
 		c.checkInput(phase(seen&3), quiet)
 		return
 	}
 	c.mu.Unlock()
+}
+
+// checkLinger bounds how long a connection waits for its peer's end: not counting
+// the time in which the peer takes our last bytes. Holds mu.
+func (c *conn) checkLinger(now unit.MonoTime) {
+	cfg, m := &c.srv.cfg, &c.srv.metrics
+	switch {
+	case now.Sub(c.since) <= cfg.LingerTimeout:
+	case unacknowledged(c.fd) == 0:
+		c.killLocked(&m.timeouts[timeoutLinger])
+	case c.stuck(now):
+		c.resetLocked(&m.timeouts[timeoutWrite])
+	default:
+		c.since = now
+	}
+}
+
+// pace is what a slow client has taken in an interval of WriteTimeout.
+type pace struct {
+	running bool
+	from    unit.MonoTime
+	taken   int64 // bytes the peer had confirmed at from
+	due     int64 // bytes it has to confirm in the interval
+}
+
+// paceShare is the part of BacklogBytesMax that a slow client has to take in
+// each WriteTimeout (or all that waits, if that is less): with the defaults
+// 1.6 KB a second. Time since the backlog began would not do, it is as long as
+// the backlog is large; nor would any progress do, a byte now and then would
+// keep half a megabyte for ever.
+const paceShare = 32
+
+// measure begins an interval. Holds mu.
+func (c *conn) measure(now unit.MonoTime) {
+	unseen := int64(unacknowledged(c.fd))
+	waits := unseen + int64(len(c.out)-c.off)
+	c.pace = pace{
+		running: true, from: now, taken: c.sent - unseen,
+		due: min(waits, int64(c.srv.cfg.BacklogBytesMax/paceShare)),
+	}
+}
+
+// stuck tells whether the client took too little in the interval that has ended.
+// What counts is what the peer has confirmed, not what our kernel took: that
+// takes more only when a third of a send buffer of megabytes is free, which is
+// minutes for a slow client. Holds mu.
+func (c *conn) stuck(now unit.MonoTime) bool {
+	switch {
+	case !c.pace.running:
+	case now.Sub(c.pace.from) <= c.srv.cfg.WriteTimeout:
+		return false
+	case c.sent-int64(unacknowledged(c.fd))-c.pace.taken < c.pace.due:
+		return true
+	}
+	c.measure(now)
+	return false
 }
 
 // checkInput applies the timeouts of a connection to which nothing is owed.
@@ -90,10 +150,16 @@ func (c *conn) checkInput(p phase, quiet time.Duration) {
 		return // it is being read: that is progress
 	}
 	defer c.rmu.Unlock()
-	if c.ending || phase(c.progress.Load()&3) != p {
+	if phase(c.progress.Load()&3) != p {
 		return
 	}
 	switch {
+	case c.ending:
+		// Nothing is served and nothing is owed, yet our side is not shut: only a
+		// fault of ours could leave it so. It must not stay.
+		if quiet > limit {
+			c.kill(&m.timeouts[kind])
+		}
 	case quiet > limit && kind != timeoutIdle:
 		m.timeouts[kind].Add(1)
 		c.fail(408, "request: not complete in time")

@@ -28,6 +28,16 @@ func recv(fd int, b []byte) (n int, err unix.Errno) {
 	return int(r), 0
 }
 
+// unacknowledged is how many bytes the kernel holds that the peer's has not
+// confirmed; our end of the connection counts as one.
+func unacknowledged(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // hasInput tells whether bytes wait to be read.
 func hasInput(fd int) bool {
 	var b [1]byte

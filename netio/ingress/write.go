@@ -91,6 +91,7 @@ func (c *conn) push() {
 			return
 		}
 		c.off += n
+		c.sent += int64(n)
 	}
 	if c.off < len(c.out) {
 		c.hold()
@@ -102,6 +103,7 @@ func (c *conn) push() {
 	}
 	if c.waiting {
 		c.srv.lane.remove(c)
+		c.pace.running = false
 		c.account()
 	}
 	if c.resumable() {
@@ -126,15 +128,15 @@ func (c *conn) hold() {
 	}
 	if !c.waiting {
 		s.metrics.slowed.Add(1)
-		c.since = s.clock.Mono()
+		c.measure(s.clock.Mono())
 		if !s.lane.add(c) {
-			c.killLocked(&s.metrics.overflows)
+			c.resetLocked(&s.metrics.overflows)
 			return
 		}
 	}
 	c.account()
 	if len(c.out)-c.off > s.cfg.BacklogBytesMax || s.buffered.Load() > int64(s.cfg.BufferedBytesMax) {
-		c.killLocked(&s.metrics.overflows)
+		c.resetLocked(&s.metrics.overflows)
 	}
 }
 
