@@ -6,6 +6,7 @@ import (
 	"millrace/codec/event"
 	"millrace/codec/unit"
 	"millrace/models/coldstart"
+	"millrace/shards"
 	"millrace/state/campaign"
 )
 
@@ -23,6 +24,7 @@ func Default() Config { return Config{ClickStrength: 1000, ConversionStrength: 1
 // Catalog is a snapshot with the columns that a shard changes: what each
 // creative is worth now, and which lines have funds.
 type Catalog struct {
+	_        shards.Pad
 	Snapshot *campaign.Snapshot
 	cfg      Config
 	values   []unit.Nanos // by creative: expected revenue of an impression
@@ -30,8 +32,9 @@ type Catalog struct {
 	// linesOf[first[a]:first[a+1]] are the lines that pay from account a.
 	first   []uint32
 	linesOf []campaign.LineIndex
-	funded  *campaign.Bitmap // lines all of whose accounts have money
-	dry     []uint64         // accounts without, as funded reflects them
+	funded  campaign.Bitmap // lines all of whose accounts have money
+	dry     []uint64        // accounts without, as funded reflects them
+	_       shards.Pad
 }
 
 // Prepare builds a shard's catalog from a snapshot: with prior rates, and every
@@ -40,11 +43,11 @@ type Catalog struct {
 func Prepare(s *campaign.Snapshot, cfg Config) *Catalog {
 	c := &Catalog{
 		Snapshot: s, cfg: cfg,
-		values: make([]unit.Nanos, len(s.Creatives)),
-		bounds: make([]unit.Nanos, len(s.Lines)),
-		funded: campaign.NewBitmap(len(s.Lines)),
-		dry:    make([]uint64, (len(s.Accounts)+63)/64),
+		values: shards.AlignedSlice[unit.Nanos](len(s.Creatives)),
+		bounds: shards.AlignedSlice[unit.Nanos](len(s.Lines)),
+		dry:    shards.AlignedSlice[uint64]((len(s.Accounts) + 63) / 64),
 	}
+	c.funded.Resize(len(s.Lines))
 	c.funded.Fill(len(s.Lines))
 	var none Counts
 	for i := range s.Lines {

@@ -3,6 +3,7 @@ package selection
 import (
 	"millrace/codec/event"
 	"millrace/codec/unit"
+	"millrace/shards"
 )
 
 // Counts are events of a creative by event.Kind.Index.
@@ -21,15 +22,26 @@ func (c *Counts) add(d *Counts) {
 // deltas, and totals change only when deltas are applied: every shard predicts
 // from the same totals but for messages under way. Owned by one shard.
 type Rates struct {
+	_      shards.Pad
 	slots  map[unit.CreativeID]uint32
 	ids    []unit.CreativeID
 	totals []Counts
 	deltas []Counts
 	dirty  []uint32 // slots with a delta
+	_      shards.Pad
 }
 
 // NewRates is a table without events.
-func NewRates() *Rates { return &Rates{slots: make(map[unit.CreativeID]uint32)} }
+func NewRates() *Rates {
+	const some = 256
+	return &Rates{
+		slots:  make(map[unit.CreativeID]uint32),
+		ids:    shards.AlignedSlice[unit.CreativeID](some)[:0],
+		totals: shards.AlignedSlice[Counts](some)[:0],
+		deltas: shards.AlignedSlice[Counts](some)[:0],
+		dirty:  shards.AlignedSlice[uint32](some)[:0],
+	}
+}
 
 func (r *Rates) slot(id unit.CreativeID) uint32 {
 	s, ok := r.slots[id]

@@ -6,6 +6,7 @@ import (
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 	"millrace/engine/auction"
+	"millrace/shards"
 	"millrace/state/campaign"
 	"millrace/state/profile"
 )
@@ -17,6 +18,7 @@ const currenciesMax = 16
 
 // Selector runs the selection of one request at a time. Owned by one shard.
 type Selector struct {
+	_       shards.Pad
 	catalog *Catalog
 	rates   *Rates
 	caps    *profile.Table
@@ -35,11 +37,15 @@ type Selector struct {
 	currencies [currenciesMax]unit.Currency
 	currencyN  int
 	won        []campaign.LineIndex // lines given to earlier impressions of the request
+	_          shards.Pad
 }
 
 // NewSelector is a selector over a catalog.
 func NewSelector(c *Catalog, rates *Rates, caps *profile.Table) *Selector {
-	return &Selector{catalog: c, rates: rates, caps: caps}
+	return &Selector{
+		catalog: c, rates: rates, caps: caps,
+		scratch: shards.AlignedSlice[byte](1024)[:0], won: shards.AlignedSlice[campaign.LineIndex](128)[:0],
+	}
 }
 
 // Catalog is the one in force.
@@ -85,7 +91,7 @@ func (s *Selector) Begin(r *openrtb.BidRequest, u User, now unit.MonoTime, wall 
 	snap := s.catalog.Snapshot
 	snap.Begin(&s.query)
 	s.describe()
-	snap.MatchRequest(&s.query, s.activity.At(snap, wall), s.catalog.funded, &s.base)
+	snap.MatchRequest(&s.query, s.activity.At(snap, wall), &s.catalog.funded, &s.base)
 }
 
 func (s *Selector) setCurrencies() {

@@ -6,6 +6,7 @@ import (
 	"millrace/engine/auction"
 	"millrace/engine/budget"
 	"millrace/engine/selection"
+	"millrace/shards"
 	"millrace/state/campaign"
 )
 
@@ -33,6 +34,28 @@ type winner struct {
 }
 
 type span struct{ from, to int }
+
+// newDecision takes memory for what nearly every decision needs, on cache lines
+// of its own. Grown by append instead, buffers of two shards would lie side by
+// side in the allocator's small size classes, and each write of one would cost
+// the other a miss.
+func newDecision(base string) decision {
+	const bytes, few = 2048, 16
+	d := decision{
+		base:    shards.AlignedSlice[byte](len(base)),
+		winners: shards.AlignedSlice[winner](few)[:0],
+		texts:   shards.AlignedSlice[byte](4 * bytes)[:0],
+		render: renderer{
+			impression: shards.AlignedSlice[byte](bytes)[:0],
+			click:      shards.AlignedSlice[byte](bytes)[:0],
+			landing:    shards.AlignedSlice[byte](bytes)[:0],
+			conversion: shards.AlignedSlice[byte](bytes)[:0],
+		},
+	}
+	d.answer.Bids = shards.AlignedSlice[openrtb.Bid](few)[:0]
+	copy(d.base, base)
+	return d
+}
 
 func (d *decision) reset() {
 	d.lost = [selection.ReasonCount]uint32{}

@@ -65,6 +65,7 @@ func Default() Config {
 
 // Core is one shard's state. Owned by the shard.
 type Core struct {
+	_      shards.Pad
 	cfg    Config
 	shard  *shards.Shard[Message]
 	fx     Effects
@@ -80,6 +81,7 @@ type Core struct {
 	waits    waits
 	tally    tally
 	out      Message // scratch for sending
+	_        shards.Pad
 }
 
 // New makes the core of a shard. It has no catalog until the first Load.
@@ -92,7 +94,7 @@ func New(cfg Config, s *shards.Shard[Message], fx Effects, keys *event.Keyring, 
 		cfg: cfg, shard: s, fx: fx, caps: caps, signer: keys.NewSigner(), rates: selection.NewRates(), m: m,
 		pending: newAcks(cfg.EventsPendingMax), waits: newWaits(), tally: newTally(),
 	}
-	c.decision.base = []byte(cfg.PublicURL)
+	c.decision = newDecision(cfg.PublicURL)
 	c.broker = budget.NewBroker(cfg.Budget, s.ID(), s.Shards(), cfg.Node, cfg.Epoch, (*brokerEffects)(c), recovered)
 	s.After(cfg.RatesEvery, timerRates, 0)
 	s.After(cfg.SweepEvery, timerSweep, 0)

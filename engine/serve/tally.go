@@ -4,6 +4,7 @@ import (
 	"millrace/codec/event"
 	"millrace/codec/unit"
 	"millrace/engine/selection"
+	"millrace/shards"
 	"millrace/state/campaign"
 )
 
@@ -55,7 +56,7 @@ func (t *tally) fold(s *campaign.Snapshot) {
 
 func (t *tally) resize(lines int) {
 	if cap(t.wins) < lines {
-		t.wins = make([]uint64, lines)
+		t.wins = shards.AlignedSlice[uint64](lines)
 	}
 	t.wins = t.wins[:lines]
 	clear(t.wins)

@@ -19,7 +19,7 @@ func wordsFor(n int) int { return (n + 63) / 64 }
 func (b *Bitmap) Resize(n int) {
 	w := wordsFor(n)
 	if cap(b.words) < w {
-		b.words = make([]uint64, w)
+		b.words = make([]uint64, w, max(w, reservedBytes/8))
 	}
 	b.words = b.words[:w]
 	clear(b.words)

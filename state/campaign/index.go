@@ -369,7 +369,7 @@ func (s *Snapshot) IndexBytes() int {
 func (b *Bitmap) resizeDirty(n int) {
 	w := wordsFor(n)
 	if cap(b.words) < w {
-		b.words = make([]uint64, w)
+		b.words = make([]uint64, w, max(w, reservedBytes/8))
 	}
 	b.words = b.words[:w]
 }

@@ -55,9 +55,12 @@ type Query struct {
 // Begin makes q a query of s for a new request.
 func (s *Snapshot) Begin(q *Query) {
 	if q.snapshot != s {
+		if q.snapshot == nil {
+			q.reserve()
+		}
 		q.snapshot = s
 		if w := wordsFor(len(s.Lines)); cap(q.scratch) < w {
-			q.scratch = make([]uint64, w)
+			q.scratch = make([]uint64, max(w, reservedBytes/8))[:w]
 		}
 		if w := wordsFor(int(s.blocks.next)); len(q.blocked) < w {
 			q.blocked = make([]uint64, w)
@@ -72,6 +75,22 @@ func (s *Snapshot) Begin(q *Query) {
 	q.blockedIDs = q.blockedIDs[:0]
 	q.Overflow = false
 	q.BeginImp()
+}
+
+// reservedBytes is what a list is begun with. From this size on an allocation
+// has its cache lines to itself; the lists of two shards' queries would
+// otherwise lie side by side, and each write of one slow the other down.
+const reservedBytes = 512
+
+func (q *Query) reserve() {
+	for d := range q.values {
+		q.values[d] = make([]uint32, 0, reservedBytes/4)
+	}
+	q.key = make([]byte, 0, reservedBytes)
+	q.sizes = make([]Size, 0, reservedBytes/4)
+	q.blockedIDs = make([]uint32, 0, reservedBytes/4)
+	q.blocked = make([]uint64, reservedBytes/8)
+	q.aside = make([]uint32, 0, reservedBytes/4)
 }
 
 // add notes a value once; 0 is no value.
