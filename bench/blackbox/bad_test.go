@@ -118,7 +118,7 @@ func checkMemory(t *testing.T, before, after Memory, residentAllowance int64, wh
 	t.Helper()
 	t.Logf("%s: live heap %.1f → %.1f MiB, resident %.1f → %.1f MiB", what,
 		mib(before.LiveBytes), mib(after.LiveBytes), mib(before.ResidentBytes), mib(after.ResidentBytes))
-	const liveAllowance = 8 << 20
+	const liveAllowance = 16 << 20
 	if after.LiveBytes > before.LiveBytes+liveAllowance {
 		t.Errorf("%s: the live heap grew from %.1f to %.1f MiB", what, mib(before.LiveBytes), mib(after.LiveBytes))
 	}

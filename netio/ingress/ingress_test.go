@@ -67,7 +67,12 @@ func testConfig() Config {
 
 func serve(t testing.TB, cfg Config, h Handler) *Server {
 	t.Helper()
-	s, err := Listen(cfg, shards.SystemClock(), shards.NewRegistry(), h)
+	return serveBy(t, cfg, shards.SystemClock(), h)
+}
+
+func serveBy(t testing.TB, cfg Config, clock shards.Clock, h Handler) *Server {
+	t.Helper()
+	s, err := Listen(cfg, clock, shards.NewRegistry(), h)
 	if err != nil {
 		t.Fatal(err)
 	}
