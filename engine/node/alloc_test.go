@@ -184,7 +184,7 @@ func mallocs(f func()) uint64 {
 // segment, the Date header's text once a second, and the runtime's own. Of the
 // requests themselves: nothing, as the best of the rounds shows.
 const (
-	roundPerThousandMax = 2
+	roundPerThousandMax = 5 // a busy machine stretches a round, and what comes by the second with it
 	totalPerThousandMax = 50
 )
 
@@ -208,7 +208,10 @@ func TestAllocServer(t *testing.T) {
 	n := start(t, demoConfig(t))
 	w := dial(t, n)
 	requests := mixed(512)
-	const rounds, each = 5, 4000
+	rounds, each := 5, 4000
+	if raced {
+		each = 1000
+	}
 	var count tally
 	auctions := func(n int) {
 		for i := range n {
@@ -228,7 +231,8 @@ func TestAllocServer(t *testing.T) {
 
 	// Beacons: impressions and clicks of wins, each twice, since a duplicate
 	// takes another way.
-	const wins, together = each / 2, 20
+	const together = 20
+	wins := each / 2
 	paths := collect(t, w, requests, 2, (rounds+1)*wins)
 	beacons := func(i int) {
 		for range 2 {
