@@ -34,7 +34,9 @@ fuzz: ## every Fuzz function, long (FUZZ_SECONDS in all, FUZZ_PATTERN chooses)
 fuzz-smoke: ## every Fuzz function, about a minute
 	.ci/fuzz 60 '$(FUZZ_PATTERN)'
 
-bench: ## the server against its peer, one run, as a ratio
+bench: ## the decision in process, one shard to two, the network edge, and the server against its peer as a ratio
+	$(GO) test -run '^$$' -bench . ./bench/decision
+	$(GO) run ./bench/ingress
 	$(GO) run ./bench/peers
 
 bench-micro: ## the packages' own benchmarks (BENCH, BENCH_TIME, BENCH_PACKAGES)
