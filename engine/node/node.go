@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"runtime/debug"
@@ -191,6 +192,7 @@ func (n *Node) coreConfig() serve.Config {
 	c.TokenTTL = n.cfg.Tokens.TTL
 	c.Budget.ReservationTTL, c.Budget.TokenTTL = n.cfg.Budget.ReservationTTL, n.cfg.Tokens.TTL
 	c.Caps.Entries = n.cfg.Shard.FrequencySlots
+	c.Caps.Seed = rand.Uint64() // nobody who chooses user ids can aim them at one slot
 	c.EventsPendingMax = n.cfg.Limits.InFlight
 	return c
 }

@@ -111,7 +111,9 @@ func (c *Core) Handle(m *Message) {
 	case Budget:
 		c.broker.Handle(&m.Budget, c.shard.Now(), c.shard.Wall())
 	case Rates:
-		c.sel.Learn(m.ID, &m.Counts)
+		if c.sel != nil { // before the first catalog there is nothing to price
+			c.sel.Learn(m.ID, &m.Counts)
+		}
 	case Capped:
 		c.remember(m.User, m.Line)
 	case Wake:
@@ -148,6 +150,9 @@ func (c *Core) EndBatch() {
 
 // share tells every other shard what this one's users did, and applies it here.
 func (c *Core) share() {
+	if c.sel == nil {
+		return // events of an earlier life came before the catalog: next time
+	}
 	for {
 		id, counts, ok := c.rates.Take()
 		if !ok {
