@@ -93,6 +93,19 @@ func buildEscapes() (t [contexts][utf8.RuneSelf]string) {
 	return t
 }
 
+// clean has the bytes that stay as they are: most of every value, passed over
+// in a loop that looks at nothing else.
+var clean = buildClean()
+
+func buildClean() (t [contexts][256]bool) {
+	for x := range contexts {
+		for c := range utf8.RuneSelf {
+			t[x][c] = escapes[x][c] == ""
+		}
+	}
+	return t
+}
+
 func unreserved(c byte) bool {
 	return c-'a' < 26 || c-'A' < 26 || c-'0' < 10 || c == '-' || c == '.' || c == '_' || c == '~'
 }
@@ -103,14 +116,15 @@ func appendEscaped[T string | []byte](dst []byte, x context, v T) []byte {
 	if x == plain {
 		return append(dst, v...)
 	}
-	table, from := &escapes[x], 0
+	table, skip, from := &escapes[x], &clean[x], 0
 	for i := 0; i < len(v); i++ {
 		c := v[i]
+		if skip[c] {
+			continue
+		}
 		if c < utf8.RuneSelf {
-			if s := table[c]; s != "" {
-				dst = append(append(dst, v[from:i]...), s...)
-				from = i + 1
-			}
+			dst = append(append(dst, v[from:i]...), table[c]...)
+			from = i + 1
 			continue
 		}
 		if x == query || x == cdata {
