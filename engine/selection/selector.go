@@ -36,6 +36,7 @@ type Selector struct {
 	now        unit.MonoTime
 	currencies [currenciesMax]unit.Currency
 	currencyN  int
+	seatsNamed bool                 // the request allows or blocks seats
 	won        []campaign.LineIndex // lines given to earlier impressions of the request
 	_          shards.Pad
 }
@@ -88,6 +89,7 @@ func (s *Selector) Begin(r *openrtb.BidRequest, u User, now unit.MonoTime, wall 
 	s.request, s.user, s.known, s.now = r, u.ID, u.Known, now
 	s.won = s.won[:0]
 	s.setCurrencies()
+	s.seatsNamed = r.WSeat.Len()+r.BSeat.Len() > 0
 	snap := s.catalog.Snapshot
 	snap.Begin(&s.query)
 	s.describe()
@@ -127,6 +129,10 @@ func (s *Selector) Scan(rank *auction.Ranking, lost *[ReasonCount]uint32) (candi
 			if !rank.Takes(l.Tier, c.bounds[i]) {
 				continue
 			}
+			if r := s.hopeless(campaign.LineIndex(i), l); r != Won {
+				lost[r]++
+				continue
+			}
 			for cr := l.FirstCreative; cr < l.EndCreative; cr++ {
 				if r := c.Snapshot.Reject(&s.query, cr); r != campaign.Accepted {
 					lost[rejected(r)]++
@@ -141,6 +147,22 @@ func (s *Selector) Scan(rank *auction.Ranking, lost *[ReasonCount]uint32) (candi
 		}
 	}
 	return candidates
+}
+
+// hopeless is what Admit would say of every bid of the line, where that takes
+// no more than a look at it. Without this a request whose floor is above all
+// prices would rank thousands of bids to refuse each.
+func (s *Selector) hopeless(line campaign.LineIndex, l *campaign.LineItem) Reason {
+	switch {
+	case !s.allowed(l.Currency):
+		return CurrencyNotAllowed
+	case s.seatsNamed && s.seatBlocked(s.catalog.Snapshot.Advertiser(line).Name):
+		return SeatBlocked
+	case len(s.catalog.Snapshot.Deals(line)) > 0:
+		return Won // each deal has terms of its own
+	}
+	best := auction.Bid{Line: uint32(line), Price: s.catalog.bounds[line]}
+	return s.floor(line, &best, s.imp.HasBidFloor, s.imp.BidFloor, s.imp.BidFloorCur, BelowFloor)
 }
 
 func countFrom(words []uint64) (n int) {

@@ -135,7 +135,11 @@ func (c *Core) explainBids(e *ImpExplanation, imp int, line campaign.LineIndex) 
 		}
 		reason := c.sel.Reject(cr)
 		if reason == selection.Won {
-			reason = selection.LostToHigherBid
+			// Never tried: something before it won, or it had no hope.
+			bid := auction.Bid{Price: c.sel.Worth(cr), Line: uint32(line), Creative: uint32(cr), Tier: l.Tier}
+			if _, reason = c.sel.Admit(&bid); reason == selection.Won {
+				reason = selection.LostToHigherBid
+			}
 		}
 		for _, t := range c.decision.trace.bids {
 			if t.imp == imp && t.bid.Creative == uint32(cr) {
