@@ -185,7 +185,7 @@ func mallocs(f func()) uint64 {
 // requests themselves: nothing, as the best of the rounds shows.
 const (
 	roundPerThousandMax = 2
-	totalPerThousandMax = 10
+	totalPerThousandMax = 50
 )
 
 // expectFlat runs rounds of n requests each and counts their allocations.
@@ -197,6 +197,9 @@ func expectFlat(t *testing.T, what string, rounds, n int, round func(i int)) {
 		least, total = min(least, m), total+m
 	}
 	t.Logf("%s: %d allocations in %d, at best %d in %d", what, total, rounds*n, least, n)
+	if raced {
+		return // the detector allocates for itself; the run is for it to look at
+	}
 	if least > uint64(n*roundPerThousandMax/1000) || total > uint64(rounds*n*totalPerThousandMax/1000) {
 		t.Errorf("%s: %d allocations in %d, at best %d in %d", what, total, rounds*n, least, n)
 	}
