@@ -198,7 +198,7 @@ func expectFlat(t *testing.T, what string, rounds, n int, round func(i int)) {
 	}
 	t.Logf("%s: %d allocations in %d, at best %d in %d", what, total, rounds*n, least, n)
 	if raced {
-		return // the detector allocates for itself; the run is for it to look at
+		return // what watches allocates for itself; the run is for it to look at
 	}
 	if least > uint64(n*roundPerThousandMax/1000) || total > uint64(rounds*n*totalPerThousandMax/1000) {
 		t.Errorf("%s: %d allocations in %d, at best %d in %d", what, total, rounds*n, least, n)

@@ -1,6 +1,7 @@
-//go:build race
+//go:build race || invariants
 
 package node
 
-// raced: the race detector makes everything ten times slower.
+// raced: the race detector, or the owners' assertions, make everything slower
+// and allocate for themselves.
 const raced = true
