@@ -42,7 +42,7 @@ bench: ## the decision in process, one shard to two, the network edge, and the s
 bench-micro: ## the packages' own benchmarks (BENCH, BENCH_TIME, BENCH_PACKAGES)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem $(BENCH_PACKAGES)
 
-blackbox-long: ## the black-box tests in their long form: 50 crashes, 10,000 slow connections, 1,000,000 replays, 60 s under race
+blackbox-long: ## the black-box tests in their long form: 75 crashes, 10,000 slow connections, 1,000,000 replays, 60 s under race
 	MILLRACE_LONG=1 $(GO) test -count=1 -timeout 60m -v ./bench/blackbox
 	MILLRACE_LONG=1 CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 30m -run Mixed -v ./bench/blackbox
 

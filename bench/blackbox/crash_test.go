@@ -26,7 +26,7 @@ type crashCase struct {
 // clients sent and had acknowledged, what the journal on disk says was posted,
 // and what the server says was spent.
 func TestCrash(t *testing.T) {
-	crashes := Size(t, "MILLRACE_CRASHES", 5, 50)
+	crashes := Size(t, "MILLRACE_CRASHES", 5, 75)
 	for i, c := range []crashCase{
 		{name: "reservations outlive the test", ttl: time.Hour, strict: true},
 		{name: "reservations expire during it", ttl: time.Second},

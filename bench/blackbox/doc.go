@@ -22,7 +22,7 @@
 // Every test has a short form that runs in `go test ./...`, and a long one:
 //
 //	MILLRACE_LONG=1      all long forms
-//	MILLRACE_CRASHES     number of kill -9 (5; long 50)
+//	MILLRACE_CRASHES     number of kill -9, two thirds with long reservations (5; long 75)
 //	MILLRACE_SLOW        slow connections (1500; long 10000)
 //	MILLRACE_REPLAYS     corpus requests replayed (4000; long 1000000)
 //	MILLRACE_MIXED       seconds of mixed traffic, reloads and restarts (6; long 60)
