@@ -6,6 +6,9 @@
 //	GET  /healthz            200 while the process lives
 //	GET  /readyz             200 once traffic is welcome, 503 before and while stopping
 //
+// A HEAD of a tracking URL (a link preview) is answered like the event and is
+// none.
+//
 // It runs on the poller and never blocks. What is refused here costs no shard
 // anything, and each refusal has a status, a plain reason and a counter:
 //

@@ -188,6 +188,14 @@ func (g *Gateway) event(x *ingress.Exchange, f *ingress.Flusher, c *carrier) {
 		return
 	}
 	c.context.Carrier = x
+	if x.Req.Method == http1.HEAD {
+		// A link preview or a checker: shown where the link leads, and counted as
+		// nothing, or every preview of a click would be billed.
+		g.m.previews.Inc()
+		c.context.RespondEvent()
+		g.Reply(&c.context, f)
+		return
+	}
 	c.message = serve.Message{Type: serve.Event, Context: &c.context}
 	if !e.submit(budget.Route(t, g.cfg.Node, g.cfg.Epoch, e.shards), &c.message) {
 		g.unavailable(x, f, "mailbox full\n", g.m.mailboxFull)

@@ -6,6 +6,7 @@ import (
 )
 
 type metrics struct {
+	previews                                                            shards.AtomicCounter
 	health, notFound, method, notJSON, notReady, malformed, mailboxFull shards.AtomicCounter
 	tokens                                                              [event.Expired + 1]shards.AtomicCounter
 }
@@ -19,6 +20,7 @@ func newMetrics(r *shards.Registry) metrics {
 	}
 	m := metrics{
 		health:   r.AtomicCounter(shards.Desc{Name: "millrace_health_checks", Help: "Health and readiness checks answered with 200."}),
+		previews: r.AtomicCounter(shards.Desc{Name: "millrace_event_previews", Help: "HEAD requests of tracking URLs: answered, and counted as no event."}),
 		notFound: refused("not_found"), method: refused("method"), notJSON: refused("not_json"), notReady: refused("not_ready"),
 		malformed: refused("malformed"), mailboxFull: refused("mailbox_full"),
 	}

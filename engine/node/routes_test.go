@@ -116,3 +116,22 @@ func TestDebugHeader(t *testing.T) {
 		t.Error("explained though debug_header is off")
 	}
 }
+
+// TestPreviewIsNoEvent: a HEAD of a tracking URL is answered like the event and
+// counts as none; the GET that follows is still the first.
+func TestPreviewIsNoEvent(t *testing.T) {
+	n := start(t, testConfig(t))
+	links := paid(t, n, paidBody, "paid-cr")
+	for range 3 {
+		expectStatus(t, n, 204, "HEAD", links['i'])
+		expectStatus(t, n, 302, "HEAD", links['c'])
+	}
+	if total, line := spent(t, n); total != "0" || line.Impressions+line.Clicks > 0 {
+		t.Fatalf("after previews: spent %s, %d impressions, %d clicks", total, line.Impressions, line.Clicks)
+	}
+	expectStatus(t, n, 204, "GET", links['i'])
+	expectStatus(t, n, 302, "GET", links['c'])
+	if total, line := spent(t, n); total == "0" || line.Impressions != 1 || line.Clicks != 1 {
+		t.Fatalf("after the events: spent %s, %d impressions, %d clicks", total, line.Impressions, line.Clicks)
+	}
+}

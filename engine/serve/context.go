@@ -24,6 +24,15 @@ type Context struct {
 	Carrier any
 }
 
+// RespondEvent makes the answer what the client of the token's event gets: 204,
+// or for a click the way to the landing page.
+func (x *Context) RespondEvent() {
+	x.Answer.Set(204, "")
+	if x.Token.Kind == event.Click {
+		x.Answer.Status, x.Answer.Location = 302, x.Token.Landing
+	}
+}
+
 // Answer is what a request gets.
 type Answer struct {
 	Status int

@@ -12,7 +12,7 @@ func (c *Core) event(x *Context) {
 	if t.Test {
 		// Rule 19: never billed, budgeted or reported. The user's browser gets
 		// what it would get.
-		c.respondEvent(x)
+		x.RespondEvent()
 		c.fx.Reply(x)
 		return
 	}
@@ -45,7 +45,7 @@ func (c *Core) decided(x *Context, outcome budget.Outcome, pos uint64) {
 	case budget.Posted, budget.PostedLate, budget.Recorded, budget.Unfunded:
 		c.observe(t, outcome)
 	}
-	c.respondEvent(x)
+	x.RespondEvent()
 	if pos == 0 {
 		c.fx.Reply(x)
 		return
@@ -56,13 +56,6 @@ func (c *Core) decided(x *Context, outcome budget.Outcome, pos uint64) {
 func (c *Core) refuse(x *Context, why string) {
 	x.Answer.Set(503, why)
 	c.fx.Reply(x)
-}
-
-func (c *Core) respondEvent(x *Context) {
-	x.Answer.Set(204, "")
-	if x.Token.Kind == event.Click {
-		x.Answer.Status, x.Answer.Location = 302, x.Token.Landing
-	}
 }
 
 // observe lets a new event count: in reports, in predictions, and in the

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"millrace/engine/node"
+	"millrace/state/campaign"
 )
 
 // stopMax is how long a graceful stop may take before it is an error.
@@ -66,7 +68,12 @@ func serve(c *cobra.Command, cfg node.Config) error {
 	for {
 		select {
 		case <-hup:
-			if err := n.Reload(); err != nil {
+			err := n.Reload()
+			if errors.Is(err, campaign.ErrNoFile) {
+				log.Info("nothing to reload", "reason", err)
+				continue
+			}
+			if err != nil {
 				log.Error("the new catalog was refused, the old one goes on", "faults", err)
 				continue
 			}
