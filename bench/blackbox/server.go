@@ -283,9 +283,6 @@ func (s *Server) LogTail() string {
 	return "--- server output:\n" + text
 }
 
-// Log is the server's whole output so far.
-func (s *Server) Log() string { return s.log.String() }
-
 func (s *Server) mustRun(what string) {
 	s.t.Helper()
 	if !s.Running() {

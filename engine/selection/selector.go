@@ -321,6 +321,10 @@ func (s *Selector) cap(line campaign.LineIndex, l *campaign.LineItem) Reason {
 // Give notes that the line has one of the request's impressions.
 func (s *Selector) Give(line campaign.LineIndex) { s.won = append(s.won, line) }
 
+// Overflow reports that the request named more values than targeting looks at:
+// the rest was left out.
+func (s *Selector) Overflow() bool { return s.query.Overflow }
+
 // Explain says why a line is not a candidate of the impression, without the
 // index.
 func (s *Selector) Explain(line campaign.LineIndex, wall unit.WallTime) (e campaign.Exclusion, funded bool) {

@@ -74,6 +74,7 @@ func (c *Core) explain(x *Context) []byte {
 	}
 	for i := range x.Request.Imp {
 		e.Imps = append(e.Imps, c.explainImp(x, i))
+		e.Overflow = e.Overflow || c.sel.Overflow()
 	}
 	text, err := sonic.Marshal(map[string]Explanation{"millrace": e})
 	if err != nil {

@@ -34,12 +34,6 @@ func Check(file string, data []byte) (*Snapshot, strict.Faults) {
 	return f.check(faults, Options{})
 }
 
-// LoadSnapshot reads a catalog file into a snapshot, or lists every fault.
-func LoadSnapshot(path string, options Options) (*Snapshot, strict.Faults) {
-	f, faults := Load(path)
-	return f.check(faults, options)
-}
-
 func (f *File) check(faults strict.Faults, options Options) (*Snapshot, strict.Faults) {
 	if f.source == nil || len(f.Advertisers) == 0 && len(faults) > 0 {
 		return nil, faults
