@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"millrace/shards"
 	"millrace/state/campaign/catalogtest"
 )
 
@@ -30,9 +31,10 @@ var shared = []string{
 }
 
 // aside are parts that no decision writes: written once, or by leases, messages
-// between shards and catalogs; and the request, which is its connection's.
+// between shards, catalogs, and the turn of an hour; and the request, which is its connection's.
 var aside = []string{
 	".decision.base", ".decision.answer.Bids[]", ".macs.ipad", ".macs.opad", ".sel.request", ".sel.imp", ".seen.pages",
+	".activity.open", ".rec.Name",
 	".broker.dry", ".broker.out", ".broker.zones", ".broker.homes", ".broker.hungry", ".broker.hungryFor", ".broker.ops",
 	".broker.flight", ".broker.dead", ".broker.terms", ".broker.ids", ".broker.recovered",
 }
@@ -59,8 +61,26 @@ func (w *walker) pointer(v reflect.Value, path string) {
 		return
 	}
 	w.seen[v.Pointer()] = t
-	w.add(v.UnsafePointer(), t.Size(), path+" "+name)
+	first, end := written(t)
+	w.add(unsafe.Add(v.UnsafePointer(), first), end-first, path+" "+name)
 	w.value(v.Elem(), path)
+}
+
+// written is the part of a type that anybody writes: without the pads that it
+// begins and ends with.
+func written(t reflect.Type) (first, end uintptr) {
+	end = t.Size()
+	if t.Kind() != reflect.Struct || t.NumField() < 2 {
+		return 0, end
+	}
+	pad := reflect.TypeFor[shards.Pad]()
+	if t.Field(0).Type == pad {
+		first = pad.Size()
+	}
+	if last := t.Field(t.NumField() - 1); last.Type == pad {
+		end = last.Offset
+	}
+	return first, end
 }
 
 func (w *walker) value(v reflect.Value, path string) {

@@ -27,5 +27,6 @@
 // Lifetime: counts are memory only. A restart forgets them; the caps then start
 // a new window, which is stated in the configuration reference.
 //
-// Who may import it: engine. It imports codec/unit only.
+// Who may import it: engine. It imports codec/unit, and shards for the distance
+// between cache lines.
 package profile

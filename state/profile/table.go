@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"millrace/codec/unit"
+	"millrace/shards"
 )
 
 const (
@@ -125,12 +126,14 @@ func packWindow(d time.Duration) uint64 {
 
 // Table counts impressions by (user, line item). Owned by one shard.
 type Table struct {
+	_     shards.Pad
 	slots []slot // fixed after New
 	seed  uint64 // immutable
 	used  int    // slots not empty
 	max   int    // Config.Entries
 	hand  int    // where Sweep goes on
 	stats Stats
+	_     shards.Pad
 }
 
 // New takes the table's memory. Its slots hold no pointer, so the collector
