@@ -113,7 +113,7 @@ type Broker struct {
 	cursor    int
 
 	opSeq  uint64
-	ops    opQueue
+	ops    fifo[storeOp]
 	flight []storeOp
 
 	dead      []deadLease
@@ -129,7 +129,7 @@ type Broker struct {
 	granting   store.GrantRequest
 	returning  store.ReturnRequest
 
-	out     []queue
+	out     []fifo[Entry]
 	msg     Message
 	done    [2]int // peers that finished each phase of the drain
 	phase   int
@@ -146,7 +146,7 @@ func NewBroker(cfg Config, id unit.ShardID, shards int, node unit.NodeID, epoch 
 	}
 	b := &Broker{
 		cfg: cfg, id: id, shards: shards, node: node, epoch: epoch, fx: fx, recovered: recovered,
-		words: (shards + 63) / 64, out: make([]queue, shards), overlay: map[eventKey]struct{}{},
+		words: (shards + 63) / 64, out: make([]fifo[Entry], shards), overlay: map[eventKey]struct{}{},
 		ttl:   int64((cfg.ReservationTTL + time.Second - 1) / time.Second),
 		pages: make([]int64, 1, 64),
 	}

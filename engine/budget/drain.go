@@ -147,13 +147,13 @@ func (b *Broker) AppendBalances(dst []Balance) []Balance {
 		}
 	}
 	for i := range b.out {
-		for _, e := range b.out[i].entries[b.out[i].head:] {
+		for _, e := range b.out[i].items[b.out[i].head:] {
 			if e.Op == opBack || e.Op == opGive {
 				move(e.Account, e.Amount)
 			}
 		}
 	}
-	for _, op := range b.ops.ops[b.ops.head:] {
+	for _, op := range b.ops.items[b.ops.head:] {
 		if !op.grant {
 			move(op.account, op.amount)
 		}

@@ -21,24 +21,6 @@ type storeOp struct {
 	sent     unit.MonoTime
 }
 
-// opQueue is a growing ring: first come, first served.
-type opQueue struct {
-	ops  []storeOp
-	head int
-}
-
-func (q *opQueue) empty() bool { return q.head == len(q.ops) }
-
-func (q *opQueue) push(op storeOp) {
-	if q.head == len(q.ops) {
-		q.ops, q.head = q.ops[:0], 0
-	} else if q.head > 1024 && q.head > len(q.ops)/2 {
-		n := copy(q.ops, q.ops[q.head:])
-		q.ops, q.head = q.ops[:n], 0
-	}
-	q.ops = append(q.ops, op)
-}
-
 // queueReturn hands money of a lease back to the store. Two returns of one
 // lease in a row become one.
 func (b *Broker) queueReturn(op storeOp) {
@@ -46,7 +28,7 @@ func (b *Broker) queueReturn(op storeOp) {
 		return
 	}
 	if !b.ops.empty() {
-		if last := &b.ops.ops[len(b.ops.ops)-1]; !last.grant && last.account == op.account && last.day == op.day && last.lease == op.lease {
+		if last := &b.ops.items[len(b.ops.items)-1]; !last.grant && last.account == op.account && last.day == op.day && last.lease == op.lease {
 			last.amount += op.amount
 			return
 		}
@@ -66,7 +48,7 @@ func (b *Broker) pumpLater() {
 func (b *Broker) pump(now unit.MonoTime) {
 	b.now = now
 	for !b.ops.empty() && len(b.flight) < b.cfg.StoreWindow {
-		op := b.ops.ops[b.ops.head]
+		op := b.ops.items[b.ops.head]
 		b.ops.head++
 		if op.grant && !b.prepareGrant(&op) {
 			continue

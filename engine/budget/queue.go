@@ -6,22 +6,23 @@ import "millrace/codec/unit"
 // a hundred thousand accounts does not fill the mailbox against requests.
 const flushMax = 256
 
-// queue holds entries for one peer until its mailbox takes them, in order.
-type queue struct {
-	entries []Entry
-	head    int
+// fifo is a queue that grows: first come, first served. What has left it is
+// given back now and then, so that a queue that never empties stays small.
+type fifo[T any] struct {
+	items []T
+	head  int
 }
 
-func (q *queue) empty() bool { return q.head == len(q.entries) }
+func (q *fifo[T]) empty() bool { return q.head == len(q.items) }
 
-func (q *queue) push(e Entry) {
-	if q.head == len(q.entries) {
-		q.entries, q.head = q.entries[:0], 0
-	} else if q.head > 1024 && q.head > len(q.entries)/2 {
-		n := copy(q.entries, q.entries[q.head:])
-		q.entries, q.head = q.entries[:n], 0
+func (q *fifo[T]) push(item T) {
+	if q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+	} else if q.head > 1024 && q.head > len(q.items)/2 {
+		n := copy(q.items, q.items[q.head:])
+		q.items, q.head = q.items[:n], 0
 	}
-	q.entries = append(q.entries, e)
+	q.items = append(q.items, item)
 }
 
 // send queues an entry for a peer; money in it is Moving until it is taken.
@@ -44,8 +45,8 @@ func (b *Broker) flush() {
 				break
 			}
 			b.msg = Message{From: b.id}
-			for int(b.msg.Count) < len(b.msg.Entries) && q.head+int(b.msg.Count) < len(q.entries) {
-				b.msg.Entries[b.msg.Count] = q.entries[q.head+int(b.msg.Count)]
+			for int(b.msg.Count) < len(b.msg.Entries) && q.head+int(b.msg.Count) < len(q.items) {
+				b.msg.Entries[b.msg.Count] = q.items[q.head+int(b.msg.Count)]
 				b.msg.Count++
 			}
 			if !b.fx.SendBudget(unit.ShardID(peer), &b.msg) {
