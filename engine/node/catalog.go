@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"millrace/codec/unit"
 	"millrace/engine/selection"
@@ -11,9 +10,6 @@ import (
 	"millrace/shards"
 	"millrace/state/campaign"
 )
-
-// distributeTimeout bounds the swap of a catalog on all shards.
-const distributeTimeout = 30 * time.Second
 
 // watchCatalog loads the catalog; a fault is the error. The watcher calls
 // distribute for each later one, one at a time, so that every shard sees them
@@ -23,9 +19,9 @@ func (n *Node) watchCatalog() error {
 	n.catalog, err = campaign.NewWatcher(campaign.WatcherConfig{
 		Path: n.cfg.Catalog, Poll: n.cfg.CatalogPoll, Log: n.log,
 		Swapped: func(s *campaign.Snapshot) {
-			ctx, cancel := context.WithTimeout(context.Background(), distributeTimeout)
-			defer cancel()
-			if err := n.distribute(ctx, s); err != nil {
+			// Without a deadline: a shard that missed a catalog would name accounts
+			// by another list than its peers. A group that stops ends the wait.
+			if err := n.distribute(context.Background(), s); err != nil {
 				n.log.Error("the catalog did not reach every shard", "error", err)
 			}
 		},

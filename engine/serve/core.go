@@ -49,9 +49,8 @@ type Config struct {
 	SweepEvery time.Duration
 	SweepSlots int
 
-	Budget    budget.Config
-	Selection selection.Config
-	Caps      profile.Config
+	Budget budget.Config
+	Caps   profile.Config
 }
 
 // Default is a configuration for a node without a public name.
@@ -59,7 +58,7 @@ func Default() Config {
 	return Config{
 		PublicURL: "http://127.0.0.1:8080", TokenTTL: 24 * time.Hour, EventsPendingMax: 1 << 16,
 		FundsWait: 200 * time.Millisecond, RatesEvery: time.Second, SweepEvery: 100 * time.Millisecond, SweepSlots: 4096,
-		Budget: budget.Default(), Selection: selection.Default(), Caps: profile.Default(),
+		Budget: budget.Default(), Caps: profile.Default(),
 	}
 }
 
