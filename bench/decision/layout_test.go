@@ -1,3 +1,8 @@
+//go:build !race
+
+// The race detector's build lays memory out in its own way: what lies where is
+// asked of the build that serves.
+
 package decision
 
 import (

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"millrace/codec/unit"
+	"millrace/shards"
 	"millrace/state/ledger"
 	"millrace/state/store"
 )
@@ -137,25 +138,29 @@ type Broker struct {
 	defects uint64
 }
 
-// NewBroker makes the broker of shard id. recovered is what the journal proved
+// NewBroker makes the broker of shard id, of n. recovered is what the journal proved
 // about earlier epochs (shared by the brokers, read only), nil for none. cfg
 // is valid.
-func NewBroker(cfg Config, id unit.ShardID, shards int, node unit.NodeID, epoch unit.Epoch, fx Effects, recovered *ledger.Recovered) *Broker {
+func NewBroker(cfg Config, id unit.ShardID, n int, node unit.NodeID, epoch unit.Epoch, fx Effects, recovered *ledger.Recovered) *Broker {
 	if recovered == nil {
 		recovered = &ledger.Recovered{Node: node}
 	}
 	b := &Broker{
-		cfg: cfg, id: id, shards: shards, node: node, epoch: epoch, fx: fx, recovered: recovered,
-		words: (shards + 63) / 64, out: make([]fifo[Entry], shards), overlay: map[eventKey]struct{}{},
+		cfg: cfg, id: id, shards: n, node: node, epoch: epoch, fx: fx, recovered: recovered,
+		words: (n + 63) / 64, out: make([]fifo[Entry], n), overlay: map[eventKey]struct{}{},
 		ttl:   int64((cfg.ReservationTTL + time.Second - 1) / time.Second),
 		pages: make([]int64, 1, 64),
 	}
 	b.width = bucketWidth(b.ttl)
+	for i := range b.buckets {
+		// Small lists of two shards would lie on one cache line.
+		b.buckets[i].slots = shards.AlignedSlice[int32](64)[:0]
+	}
 	b.probeEvery = probeTicks(cfg.ExhaustedRetry, cfg.TickEvery)
 	b.seen.Prepare(0)
 	for i := range recovered.Leases {
 		l := &recovered.Leases[i]
-		if Home(l.Campaign, shards) == id {
+		if Home(l.Campaign, n) == id {
 			b.dead = append(b.dead, deadLease{
 				account: l.Account, campaign: l.Campaign, day: l.Day, epoch: l.Epoch,
 				left: l.Outstanding(), ends: b.deadline(l.Epoch),
