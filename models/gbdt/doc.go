@@ -1,0 +1,2 @@
+// Package gbdt loads gradient-boosted forests and scores candidates with them.
+package gbdt
