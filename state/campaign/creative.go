@@ -258,6 +258,13 @@ func (c *compiler) priors(p place, spec *CreativeSpec, cr *Creative) {
 		ctr = defaultCTRNative
 	}
 	cr.CTR, cr.CVR = rate("ctr", spec.CTR, ctr), rate("cvr", spec.CVR, defaultCVR)
+	cr.Quality = QualityDefault
+	if q := spec.Quality; q != nil {
+		if !(*q >= 0 && *q <= QualityMax) {
+			c.fault(p, "quality", strconv.FormatFloat(*q, 'g', -1, 64)+" is not a quality", "write 0 to 10; 7 is as good as saying nothing")
+		}
+		cr.Quality = float32(*q)
+	}
 }
 
 // content checks the creative's form, says whether it is secure, and compiles

@@ -151,9 +151,19 @@ type Creative struct {
 	// CTR is the prior probability of a click after an impression, CVR of a
 	// conversion after a click.
 	CTR, CVR float32
+	// Quality scales its rank among the bids of its tier, not what it pays: 0
+	// (last) to 10, QualityDefault where the catalog says nothing.
+	Quality float32
 	// What blocks it: ids into the snapshot's blocking dictionaries.
 	firstBlock, endBlock uint32
 }
+
+// QualityDefault is the quality of a creative about which nobody said anything;
+// QualityMax is the best.
+const (
+	QualityDefault = 7
+	QualityMax     = 10
+)
 
 // Account is a budget to spend from: a campaign's, or a line item's own.
 type Account struct {
