@@ -13,7 +13,6 @@ import (
 // decision is the scratch of one bid request.
 type decision struct {
 	base    []byte // Config.PublicURL
-	ranking auction.Ranking
 	lost    [selection.ReasonCount]uint32
 	winners []winner
 	texts   []byte // what winners point into, by offset
@@ -94,30 +93,24 @@ func (c *Core) decide(x *Context, i int) {
 		return
 	}
 	c.sel.BeginImp(imp)
-	d.ranking.Reset()
-	candidates, looked := 0, 0
+	looked := 0
 	for {
-		candidates = c.sel.Scan(&d.ranking, &d.lost)
-		for n := range d.ranking.Bids() {
-			b := &d.ranking.Bids()[n]
-			looked++
-			reason := c.try(x, i, b)
-			if x.Debug {
-				d.trace.tried(i, b, reason)
-			}
-			if reason == selection.Won {
-				d.lost[selection.LostToHigherBid] += uint32(max(candidates-looked, 0))
-				c.shard.Counters().Add(c.m.candidates, uint64(candidates))
-				return
-			}
-			d.lost[reason]++
+		b, ok := c.sel.Next(&d.lost)
+		if !ok {
+			break
 		}
-		if d.ranking.Exhausted() {
-			c.shard.Counters().Add(c.m.candidates, uint64(candidates))
-			return
+		looked++
+		reason := c.try(x, i, b)
+		if x.Debug {
+			d.trace.tried(i, b, reason)
 		}
-		d.ranking.Continue()
+		if reason == selection.Won {
+			d.lost[selection.LostToHigherBid] += uint32(max(c.sel.Candidates()-looked, 0))
+			break
+		}
+		d.lost[reason]++
 	}
+	c.shard.Counters().Add(c.m.candidates, uint64(c.sel.Candidates()))
 }
 
 // try takes a bid through admission, money and markup. Only with Won has
