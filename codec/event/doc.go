@@ -6,7 +6,7 @@
 // stand in a path or a query as it is:
 //
 //	key id │ version, kind, flags │ fields │ policy │ landing… │ MAC
-//	1 B      1 B                    ~75 B    12 B     clicks    16 B
+//	1 B      1 B                    ~75 B    16 B     clicks    16 B
 //	└───────────────── authenticated ──────────────┘
 //
 // Nothing in a token is secret and nothing in it needs a look-up: an event can

@@ -58,7 +58,7 @@ func TestTokenRoundTrip(t *testing.T) {
 		if i%3 == 0 {
 			in.Policy = Policy{
 				Model: r.Uint64() >> r.IntN(64), Arm: uint8(r.IntN(4)), Rung: uint8(r.IntN(4)), Explored: r.IntN(2) == 0,
-				Click: Probability(r.Uint32()), Conversion: Probability(r.Uint32()), Propensity: Probability(1 + r.IntN(100)),
+				Epoch: uint16(r.Uint32()), Click: Probability(r.Uint32()), Conversion: Probability(r.Uint32()), Other: Probability(r.Uint32()), Propensity: Probability(1 + r.IntN(100)),
 			}
 		}
 		text := s.Append([]byte("t="), &in)

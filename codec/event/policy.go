@@ -9,6 +9,8 @@ import "math"
 type Policy struct {
 	// Model is the version of the bundle that predicted; 0 is none.
 	Model uint64
+	// Epoch of the rollout: which stage of which trial.
+	Epoch uint16
 	// Arm of the rollout, and Rung of the ladder of degradation, as their
 	// packages number them; both are below 4.
 	Arm, Rung uint8
@@ -17,6 +19,8 @@ type Policy struct {
 	// Click and Conversion are the predicted rates: clicks an impression, and
 	// conversions a click.
 	Click, Conversion Probability
+	// Other is the click rate that the other arm's model predicted, in a trial.
+	Other Probability
 	// Propensity is how likely this policy was to choose this ad.
 	Propensity Probability
 }

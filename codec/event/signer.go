@@ -55,7 +55,7 @@ const (
 
 	// fieldsMax bounds the encoding of everything but the landing page.
 	fieldsMax = 2 + 4*binary.MaxVarintLen32 + 4*binary.MaxVarintLen64 + 6*8 + 3 + 2*binary.MaxVarintLen64 + policyMax
-	policyMax = binary.MaxVarintLen64 + 1 + 3*2
+	policyMax = binary.MaxVarintLen64 + 1 + 5*2
 	// fieldsMin is the shortest: every varint one byte, no line account.
 	fieldsMin = 2 + 3 + 1 + 5*8 + 2 + 3 + 1 + 2
 )
@@ -176,8 +176,10 @@ func appendFields(b []byte, t *Token) []byte {
 
 func appendPolicy(b []byte, p *Policy) []byte {
 	b = append(binary.AppendUvarint(b, p.Model), p.Flags())
+	b = binary.LittleEndian.AppendUint16(b, p.Epoch)
 	b = binary.LittleEndian.AppendUint16(b, uint16(p.Click))
 	b = binary.LittleEndian.AppendUint16(b, uint16(p.Conversion))
+	b = binary.LittleEndian.AppendUint16(b, uint16(p.Other))
 	return binary.LittleEndian.AppendUint16(b, uint16(p.Propensity))
 }
 
@@ -246,7 +248,9 @@ func (r *reader) policy(p *Policy) {
 		return
 	}
 	le := binary.LittleEndian
-	p.Click, p.Conversion, p.Propensity = Probability(le.Uint16(r.b[1:])), Probability(le.Uint16(r.b[3:])), Probability(le.Uint16(r.b[5:]))
+	p.Epoch = le.Uint16(r.b[1:])
+	p.Click, p.Conversion = Probability(le.Uint16(r.b[3:])), Probability(le.Uint16(r.b[5:]))
+	p.Other, p.Propensity = Probability(le.Uint16(r.b[7:])), Probability(le.Uint16(r.b[9:]))
 	r.ok = p.SetFlags(r.b[0]) && *p != Policy{}
 	r.b = r.b[policyMax-binary.MaxVarintLen64:]
 }

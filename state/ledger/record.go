@@ -184,8 +184,10 @@ func (r *Record) Append(dst []byte) []byte {
 			p := &r.Policy
 			dst = le.AppendUint64(dst, p.Model)
 			dst = append(dst, p.Flags(), 0)
+			dst = le.AppendUint16(dst, p.Epoch)
 			dst = le.AppendUint16(dst, uint16(p.Click))
 			dst = le.AppendUint16(dst, uint16(p.Conversion))
+			dst = le.AppendUint16(dst, uint16(p.Other))
 			dst = le.AppendUint16(dst, uint16(p.Propensity))
 		}
 	}
@@ -197,7 +199,7 @@ const (
 	accountSize = headSize + 48
 	eventSize   = headSize + 68
 	partSize    = 16
-	policySize  = 16
+	policySize  = 20
 
 	// hasPolicy, in the byte after an event's currency: a policy follows the
 	// parts. Records of builds that knew none have a zero there.
@@ -273,8 +275,9 @@ func (r *Record) decodeEvent(b []byte) error {
 	if a[67] == hasPolicy {
 		p := a[68+int(r.Parts)*partSize:]
 		r.Policy = event.Policy{
-			Model: le.Uint64(p), Click: event.Probability(le.Uint16(p[10:])), Conversion: event.Probability(le.Uint16(p[12:])),
-			Propensity: event.Probability(le.Uint16(p[14:])),
+			Model: le.Uint64(p), Epoch: le.Uint16(p[10:]),
+			Click: event.Probability(le.Uint16(p[12:])), Conversion: event.Probability(le.Uint16(p[14:])),
+			Other: event.Probability(le.Uint16(p[16:])), Propensity: event.Probability(le.Uint16(p[18:])),
 		}
 		known = r.Policy.SetFlags(p[8]) && p[9] == 0 && r.Policy != event.Policy{}
 	}
