@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"millrace/codec/unit"
+	"millrace/shards"
 )
 
 // Depth is how many bids a first scan keeps: enough that a second one is rare,
@@ -75,6 +76,9 @@ func (r *Ranking) Reset() {
 // times more in each that continues it: for a caller to whom a bid kept is work
 // of its own.
 func (r *Ranking) Select(depth, growth int) {
+	if cap(r.deep) < 2*depth {
+		r.deep = shards.AlignedSlice[Bid](2 * depth)
+	}
 	r.depth, r.growth, r.next, r.more = depth, growth, false, false
 	r.deep, r.settled, r.cut = r.deep[:0], true, false
 }
@@ -134,6 +138,16 @@ func (r *Ranking) Takes(tier uint8, most unit.Nanos) bool {
 func (r *Ranking) Closed(tier uint8) bool {
 	last := r.last()
 	if last == nil || tier <= last.Tier {
+		return false
+	}
+	r.more = true
+	return true
+}
+
+// Stop ends a scan in order of tiers before a line of the tier, if there are
+// bids of a better one: the rest is left for a scan that continues this one.
+func (r *Ranking) Stop(tier uint8) bool {
+	if len(r.deep) == 0 || r.deep[len(r.deep)-1].Tier >= tier {
 		return false
 	}
 	r.more = true

@@ -26,7 +26,7 @@ func parsed(t testing.TB, n int, o catalogtest.Options, extra string) []openrtb.
 
 // decide finds the request's winner as engine/serve does, without money.
 func decide(s *Selector, r *openrtb.BidRequest, lost *[ReasonCount]uint32) (looked int, won bool) {
-	s.Begin(r, User{ID: testUser, Known: true}, 0, startWall)
+	s.Begin(r, User{ID: testUser, Known: true}, Choice{}, 0, startWall)
 	for i := range r.Imp {
 		s.BeginImp(&r.Imp[i])
 		for {
@@ -49,7 +49,7 @@ func decide(s *Selector, r *openrtb.BidRequest, lost *[ReasonCount]uint32) (look
 func TestAllocSelection(t *testing.T) {
 	o := catalogtest.Options{Lines: 1000, Seed: 1}
 	views := append(parsed(t, 64, o, ""), parsed(t, 64, o, `,"wseat":["nobody"]`)...)
-	s := NewSelector(Prepare(catalogtest.Snapshot(o), Default()), NewRates(), newCaps(t))
+	s := NewSelector(Prepare(catalogtest.Snapshot(o), Default()), NewRates(), newCaps(t), nil)
 	var lost [ReasonCount]uint32
 	wins := 0
 	pass := func() {
@@ -77,8 +77,8 @@ func BenchmarkScan(b *testing.B) {
 			c := Prepare(catalogtest.Snapshot(o), Default())
 			selectors := make([]*Selector, len(views))
 			for i := range views {
-				selectors[i] = NewSelector(c, NewRates(), newCaps(b))
-				selectors[i].Begin(&views[i], User{ID: testUser, Known: true}, 0, startWall)
+				selectors[i] = NewSelector(c, NewRates(), newCaps(b), nil)
+				selectors[i].Begin(&views[i], User{ID: testUser, Known: true}, Choice{}, 0, startWall)
 				selectors[i].BeginImp(&views[i].Imp[0])
 			}
 			var lost [ReasonCount]uint32
@@ -106,7 +106,7 @@ func BenchmarkSelection(b *testing.B) {
 		for _, kind := range []struct{ name, extra string }{{"won", ""}, {"refused", `,"wseat":["nobody"]`}} {
 			b.Run(fmt.Sprintf("lines=%d/%s", lines, kind.name), func(b *testing.B) {
 				views := parsed(b, 64, o, kind.extra)
-				s := NewSelector(c, NewRates(), newCaps(b))
+				s := NewSelector(c, NewRates(), newCaps(b), nil)
 				var lost [ReasonCount]uint32
 				looked, calls := 0, 0
 				b.ReportAllocs()

@@ -4,6 +4,7 @@ import (
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 	"millrace/engine/auction"
+	"millrace/models/ladder"
 	"millrace/shards"
 	"millrace/state/campaign"
 	"millrace/state/profile"
@@ -30,10 +31,16 @@ type Selector struct {
 	user       unit.UserID
 	known      bool
 	now        unit.MonoTime
+	wall       unit.WallTime
 	currencies [currenciesMax]unit.Currency
 	currencyN  int
 	seatsNamed bool                 // the request allows or blocks seats
 	won        []campaign.LineIndex // lines given to earlier impressions of the request
+
+	predictor *Predictor // nil: none ever predicts
+	choice    Choice
+	arm       *Arm // the choice's; nil where it has no model of this catalog
+	scores    int  // creatives scored
 
 	// Of the impression: see Next.
 	ranking    auction.Ranking
@@ -41,13 +48,22 @@ type Selector struct {
 	scans      int     // of the impression's candidates
 	candidates int     // lines that targeting let compete
 	position   float64 // scales rates that no model predicts
+	atCounts   bool    // predicted lines are worth what the catalog's columns say
+	scoring    bool    // they are worth what the arm's model says
+	bounded    bool    // it has begun the impression, and bound is
+	bound      bound   // the most that it can say
+	taken      auction.Bid
+	waiting    []scored
+	best       scored // the bid that Next returned
+	batch      [batch]scored
 	_          shards.Pad
 }
 
-// NewSelector is a selector over a catalog.
-func NewSelector(c *Catalog, rates *Rates, caps *profile.Table) *Selector {
+// NewSelector is a selector over a catalog. Without a predictor (nil) rates are
+// smoothed counts.
+func NewSelector(c *Catalog, rates *Rates, caps *profile.Table, p *Predictor) *Selector {
 	return &Selector{
-		catalog: c, rates: rates, caps: caps,
+		catalog: c, rates: rates, caps: caps, predictor: p, waiting: shards.AlignedSlice[scored](2 * batch)[:0],
 		scratch: shards.AlignedSlice[byte](1024)[:0], won: shards.AlignedSlice[campaign.LineIndex](128)[:0],
 	}
 }
@@ -87,10 +103,16 @@ type User struct {
 	Known bool
 }
 
-// Begin finds the lines that may serve the request at all.
-func (s *Selector) Begin(r *openrtb.BidRequest, u User, now unit.MonoTime, wall unit.WallTime) {
-	s.request, s.user, s.known, s.now = r, u.ID, u.Known, now
+// Begin finds the lines that may serve the request at all. All of the request is
+// decided by the choice.
+func (s *Selector) Begin(r *openrtb.BidRequest, u User, by Choice, now unit.MonoTime, wall unit.WallTime) {
+	s.request, s.user, s.known, s.now, s.wall = r, u.ID, u.Known, now, wall
 	s.won = s.won[:0]
+	s.choice, s.scores, s.arm = by, 0, s.predictor.arm(s, by.Arm)
+	s.atCounts = by.Rung == ladder.ColdStart || s.arm == nil && by.Rung != ladder.Prior
+	if s.predictor != nil {
+		s.predictor.beginRequest(s)
+	}
 	s.setCurrencies()
 	s.seatsNamed = r.WSeat.Len()+r.BSeat.Len() > 0
 	snap := s.catalog.Snapshot

@@ -101,6 +101,9 @@ func (c *compiler) creative(p place, l *pendingLine, spec *CreativeSpec) (cr Cre
 	for _, t := range texts {
 		cr.Categories = append(cr.Categories, c.keep(string(appendUpper(nil, t))))
 	}
+	if len(cr.Categories) > 0 {
+		cr.CategoryKey = uint32(unit.HashID("category", cr.Categories[0])) | 1
+	}
 	for i, a := range spec.Attributes {
 		if a < 1 || a > 63 {
 			c.fault(p, "attr["+strconv.Itoa(i)+"]", fmt.Sprintf("%d is not a creative attribute", a), "write a number of AdCOM's list, 1 to 20")

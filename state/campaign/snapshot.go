@@ -137,8 +137,10 @@ type Creative struct {
 	Attributes uint64
 	// Domains are bid.adomain; Domains[0] is the advertiser's.
 	Domains []string
-	// Categories are bid.cat, IAB codes in upper case.
-	Categories []string
+	// Categories are bid.cat, IAB codes in upper case. CategoryKey is a hash of
+	// the first, by which users' interests are kept; 0 where there is none.
+	Categories  []string
+	CategoryKey uint32
 	// Bundle is the app it advertises (bid.bundle), "" for none.
 	Bundle string
 	// Language is ISO 639-1 in lower case (bid.language), "" where unsaid.
