@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"millrace/models/feature"
 )
 
 // ManifestFile is the manifest's name in the trainer's directory.
@@ -66,11 +68,7 @@ func Pack(directory string, o PackOptions) ([]byte, error) {
 	}
 	parts := make(map[string][]byte, len(partOrder))
 	for _, p := range partOrder {
-		file, named := d.Parts[p.name]
-		if !named {
-			return nil, fmt.Errorf("%s: parts.%s is missing; name its file", ManifestFile, p.name)
-		}
-		b, err := readPart(root, file, p.max)
+		b, err := d.part(root, p.name, p.max)
 		if err != nil {
 			return nil, fmt.Errorf("%s: parts.%s: %w", ManifestFile, p.name, err)
 		}
@@ -79,6 +77,18 @@ func Pack(directory string, o PackOptions) ([]byte, error) {
 		m.Parts = append(m.Parts, Part{Name: p.name, Size: uint64(len(b)), SHA256: hex.EncodeToString(sum[:])})
 	}
 	return seal(m, parts, o.Key)
+}
+
+// part reads one part. A trainer that used this build's schema need not copy it.
+func (d *directoryManifest) part(root *os.Root, name string, most uint64) ([]byte, error) {
+	file, named := d.Parts[name]
+	switch {
+	case named:
+		return readPart(root, file, most)
+	case name == PartSchema && d.SchemaSHA256 == feature.Default().SHA256:
+		return feature.Definition(), nil
+	}
+	return nil, errors.New("missing; name its file")
 }
 
 // readPart reads a plain file of the directory itself: no path, and no link
