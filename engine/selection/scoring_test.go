@@ -127,9 +127,9 @@ func TestScoringEqualsScoringAll(t *testing.T) {
 		qualities(r, snap)
 		cfg := Default()
 		cfg.Format[openrtb.BannerMedia] = 1.25
-		bo := bundletest.Default()
+		bo := bundletest.Usual()
 		bo.Seed, bo.Trees, bo.Leaves = seed, 20, 16
-		s := modelled(t, snap, cfg, bundletest.New(bo), nil)
+		s := modelled(t, snap, cfg, bundletest.Synthetic(bo), nil)
 		live(r, s)
 		views := parsed(t, 30, o, "")
 		for i := range views {
@@ -184,7 +184,7 @@ func first(a, b []auction.Bid) string {
 func TestRungs(t *testing.T) {
 	o := catalogtest.Options{Lines: 300, Seed: 5}
 	snap := catalogtest.Compete(catalogtest.Snapshot(o))
-	b := bundletest.New(bundletest.Default())
+	b := bundletest.Synthetic(bundletest.Usual())
 	plain := NewSelector(Prepare(snap, Default()), NewRates(), newCaps(t), nil)
 	s := modelled(t, snap, Default(), b, nil)
 	views := parsed(t, 30, o, "")
@@ -225,7 +225,7 @@ func TestRungs(t *testing.T) {
 // one from nothing.
 func TestModelRebuildsWhatChanged(t *testing.T) {
 	o := catalogtest.Options{Lines: 300, Seed: 5}
-	b := bundletest.New(bundletest.Default())
+	b := bundletest.Synthetic(bundletest.Usual())
 	old, err := PrepareModel(b, catalogtest.Snapshot(o), nil, startWall, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -264,7 +264,7 @@ func TestModelRebuildsWhatChanged(t *testing.T) {
 func TestAllocScoring(t *testing.T) {
 	o := catalogtest.Options{Lines: 1000, Seed: 1}
 	views := append(parsed(t, 64, o, ""), parsed(t, 64, o, `,"wseat":["nobody"]`)...)
-	s := modelled(t, catalogtest.Compete(catalogtest.Snapshot(o)), Default(), bundletest.New(bundletest.Default()), nil)
+	s := modelled(t, catalogtest.Compete(catalogtest.Snapshot(o)), Default(), bundletest.Synthetic(bundletest.Usual()), nil)
 	live(rand.New(rand.NewPCG(1, 1)), s)
 	var lost [ReasonCount]uint32
 	wins, scores := 0, 0
@@ -292,7 +292,7 @@ func BenchmarkScoring(b *testing.B) {
 			o := catalogtest.Options{Lines: lines, Seed: 1}
 			views := parsed(b, 64, o, "")
 			snap := catalogtest.Compete(catalogtest.Snapshot(o))
-			s := modelled(b, snap, Default(), bundletest.New(bundletest.Default()), nil)
+			s := modelled(b, snap, Default(), bundletest.Synthetic(bundletest.Usual()), nil)
 			var lost [ReasonCount]uint32
 			looked, calls, scores, candidates := 0, 0, 0, 0
 			b.ReportAllocs()

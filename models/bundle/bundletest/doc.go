@@ -1,5 +1,5 @@
-// Package bundletest makes bundles of random forests for the tests and
-// benchmarks of what serves them. They predict nothing true; they have the form
-// and size of trained ones, read every kind of column, and are the same for the
-// same options.
+// Package bundletest makes bundles for tests: random forests over the default
+// schema, in the form that tools/train writes, with golden rows that the naive
+// walk predicts; and larger ones in memory alone. What it makes is valid and
+// predicts nothing in particular.
 package bundletest
