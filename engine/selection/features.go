@@ -313,7 +313,7 @@ func (p *Predictor) encodePair(s *Selector, c campaign.CreativeIndex, row []floa
 		var line, advertiser, category profile.Affinity
 		advertiser.Since = profile.Never
 		if u := p.user; u != nil {
-			about := subject(snap, c)
+			about := Subject(snap, c)
 			line, advertiser = u.Line(about.Line, s.now), u.Advertiser(about.Advertiser, s.now)
 			category = u.Category(about.Category, s.now)
 		}
@@ -337,8 +337,9 @@ func (p *Predictor) encodePair(s *Selector, c campaign.CreativeIndex, row []floa
 	e.Encode(feature.Cross, row)
 }
 
-// subject is what an impression of the creative is about, in a user's terms.
-func subject(s *campaign.Snapshot, c campaign.CreativeIndex) profile.Subject {
+// Subject is what an event of the creative is about, in the terms in which users
+// are remembered.
+func Subject(s *campaign.Snapshot, c campaign.CreativeIndex) profile.Subject {
 	cr := &s.Creatives[c]
 	return profile.Subject{
 		Advertiser: short(uint64(s.Advertiser(cr.Line).ID)), Category: cr.CategoryKey, Line: short(uint64(s.Lines[cr.Line].ID)),

@@ -234,15 +234,23 @@ func (p *Predictor) remember(b *scored, l *campaign.LineItem) {
 	p.begun.cached[p.begun.model.slots[b.Creative]] = rate
 }
 
-// Other is the click rate that another arm predicts for a creative at the
-// impression at hand: for the comparison of the two. False where it has none.
-func (p *Predictor) Other(s *Selector, arm rollout.Arm, c campaign.CreativeIndex) (ctr float64, ok bool) {
+// Failed reports whether a score of the request was no rate.
+func (p *Predictor) Failed() bool { return p.failed }
+
+// Rates are what the bid that Next returned was predicted: clicks an impression
+// and conversions a click; 0 where its worth needed none.
+func (s *Selector) Rates() (ctr, cvr float64) { return float64(s.best.ctr), float64(s.best.cvr) }
+
+// Other is the click rate that another arm predicts for the creative at the
+// impression at hand, for the comparison of the two; false where it has none.
+func (s *Selector) Other(arm rollout.Arm, creative uint32) (ctr float64, ok bool) {
+	p := s.predictor
 	a := p.arm(s, arm)
-	if a == nil || a.model.slots[c] == noAd {
+	if a == nil || a.model.slots[creative] == noAd {
 		return 0, false
 	}
 	p.begin(s, a)
-	one := [1]scored{{Bid: auction.Bid{Creative: uint32(c)}}}
-	p.score(s, one[:])
-	return float64(one[0].ctr), one[0].sound()
+	s.batch[0] = scored{Bid: auction.Bid{Creative: creative}}
+	p.score(s, s.batch[:1])
+	return float64(s.batch[0].ctr), s.batch[0].sound()
 }

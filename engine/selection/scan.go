@@ -90,6 +90,9 @@ func (s *Selector) scoreBatch(bids []scored, lost *[ReasonCount]uint32) {
 		return
 	}
 	c := s.catalog
+	if s.predictor.begun != s.arm {
+		s.predictor.begin(s, s.arm) // the other arm predicted in between
+	}
 	s.predictor.score(s, bids)
 	s.scores += len(bids)
 	for i := range bids {

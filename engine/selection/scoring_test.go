@@ -103,7 +103,7 @@ func live(r *rand.Rand, s *Selector) {
 	snap := s.catalog.Snapshot
 	for range 200 {
 		c := campaign.CreativeIndex(r.IntN(len(snap.Creatives)))
-		s.predictor.users.Add(testUser, profile.Event(r.IntN(8)/7), subject(snap, c), unit.MonoTime(r.Int64N(int64(time.Hour))))
+		s.predictor.users.Add(testUser, profile.Event(r.IntN(8)/7), Subject(snap, c), unit.MonoTime(r.Int64N(int64(time.Hour))))
 	}
 }
 

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"millrace/codec/event"
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 	"millrace/engine/auction"
@@ -13,6 +14,7 @@ import (
 // decision is the scratch of one bid request.
 type decision struct {
 	base    []byte // Config.PublicURL
+	by      selection.Choice
 	lost    [selection.ReasonCount]uint32
 	winners []winner
 	texts   []byte // what winners point into, by offset
@@ -26,6 +28,7 @@ type winner struct {
 	imp      int
 	bid      auction.Bid
 	place    selection.Place
+	policy   event.Policy
 	win      budget.Win
 	w, h     int32
 	id, adm  span
@@ -75,10 +78,12 @@ func (c *Core) bid(x *Context) {
 		return
 	}
 	now, wall := c.shard.Now(), c.shard.Wall()
-	c.sel.Begin(&x.Request, x.User, now, wall)
+	d.by = c.choose(x)
+	c.sel.Begin(&x.Request, x.User, d.by, now, wall)
 	for i := range x.Request.Imp {
 		c.decide(x, i)
 	}
+	c.chose(x, d.by)
 	c.countDecision(x)
 	c.answer(x)
 	c.fx.Reply(x)
@@ -131,7 +136,7 @@ func (c *Core) try(x *Context, i int, b *auction.Bid) selection.Reason {
 		c.count(c.m.refused[refused])
 		return selection.NoFunds
 	}
-	w := winner{imp: i, bid: *b, place: place, win: win, currency: l.Currency}
+	w := winner{imp: i, bid: *b, place: place, win: win, currency: l.Currency, policy: c.policy(c.decision.by, b.Creative)}
 	if !c.renderBid(x, &w) {
 		c.broker.Cancel(&win, accounts, b.Price, pool)
 		return selection.NoMarkup
