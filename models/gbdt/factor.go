@@ -1,11 +1,12 @@
 package gbdt
 
 import (
+	"math"
 	"math/bits"
 )
 
 // lanes is how many candidates go through a program side by side.
-const lanes = 112
+const lanes = 104
 
 // programStep is one word of one tree that the request leaves open: what a candidate's
 // mask there is narrowed by, and where the values are. Laid out for assembly.
@@ -22,49 +23,46 @@ const (
 	stepWhole uint32 = iota // the tree's exit leaf is in this word
 	stepFirst               // the first of the tree's words that are open
 	stepNext                // a further one
-	stepFixed               // one leaf is open: the same value for every candidate
 )
-
-// programNode is a node of pairs that the request leaves open: a candidate for
-// which its test is false keeps what it says.
-type programNode struct {
-	keep      uint64
-	threshold float32
-	view      uint32
-}
 
 // program is a forest as one request leaves it.
 type program struct {
 	request []uint64 // requestMask, by word
 	steps   []programStep
-	nodes   []programNode
-	views   []uint32 // of the pair side, those that nodes read
-	seen    []bool
+	// Nodes of pairs that the request leaves open, in the order of steps: a
+	// candidate for which the test is false keeps what keeps says.
+	keeps []uint64
+	tests []uint64 // as pairTest packs them
 }
 
 func newProgram(c *Compiled) program {
 	return program{
-		request: make([]uint64, c.words),
+		request: alignedWords(c.stride),
 		steps:   make([]programStep, 0, len(c.segments)),
-		nodes:   make([]programNode, 0, len(c.pairs)),
-		views:   make([]uint32, 0, len(c.views[CrossSide])),
-		seen:    make([]bool, len(c.views[CrossSide])),
+		keeps:   make([]uint64, 0, len(c.pairLeft)+1),
+		tests:   make([]uint64, 0, len(c.pairLeft)+1),
 	}
 }
 
 // narrow sets the request mask: what the request's views leave open.
 func (p *program) narrow(c *Compiled, views []float32) {
-	copy(p.request, c.full)
-	for v, x := range views {
-		clearFalse(p.request, c.requestFalse.of(v), x)
-		clearTrue(p.request, c.requestTrue.of(v), x)
+	for w, mask := range c.full {
+		nodes := c.request[c.requestFirst[w]:c.requestFirst[w+1]]
+		for i := range nodes {
+			n := &nodes[i]
+			keep := n.keepFalse
+			if views[n.view] <= n.threshold {
+				keep = n.keepTrue
+			}
+			mask &= keep
+		}
+		p.request[w] = mask
 	}
 }
 
 // build makes the steps from the request mask.
 func (p *program) build(c *Compiled) {
-	p.steps, p.nodes, p.views = p.steps[:0], p.nodes[:0], p.views[:0]
-	clear(p.seen)
+	p.steps, p.keeps, p.tests = p.steps[:0], p.keeps[:0], p.tests[:0]
 	first := int32(0)
 	for _, end := range c.treeEnd {
 		begin := len(p.steps)
@@ -79,11 +77,6 @@ func (p *program) build(c *Compiled) {
 			p.steps[begin].kind = stepFirst
 		}
 	}
-	for v, seen := range p.seen {
-		if seen {
-			p.views = append(p.views, uint32(v))
-		}
-	}
 }
 
 func (p *program) addStep(c *Compiled, s *segment) {
@@ -91,55 +84,67 @@ func (p *program) addStep(c *Compiled, s *segment) {
 	if request == 0 {
 		return
 	}
-	kind := stepWhole
-	if request&(request-1) == 0 {
-		kind = stepFixed
-	}
-	begin := len(p.nodes)
-	nodes := p.nodes[:cap(p.nodes)]
+	begin := len(p.keeps)
 	at := begin
-	for i := range c.pairs[s.firstPair:s.endPair] {
-		n := &c.pairs[int(s.firstPair)+i]
-		nodes[at] = programNode{^n.left, n.threshold, uint32(n.view)}
-		if n.left&request != 0 {
-			p.seen[n.view] = true
-			at++
+	left, test := c.pairLeft[s.firstPair:s.endPair], c.pairTest[s.firstPair:s.endPair]
+	keeps, tests := p.keeps[:cap(p.keeps)], p.tests[:cap(p.tests)]
+	for i, l := range left {
+		// Written in any case and kept only if open: no branch to mispredict.
+		keeps[at], tests[at] = ^l, test[i]
+		next := at + 1
+		if l&request == 0 {
+			next = at
 		}
+		at = next
 	}
-	p.nodes = nodes[:at]
-	p.steps = append(p.steps, programStep{request: request, word: uint32(s.word), kind: kind, nodes: uint32(at - begin)})
+	p.keeps, p.tests = keeps[:at], tests[:at]
+	p.steps = append(p.steps, programStep{request: request, word: uint32(s.word), nodes: uint32(at - begin)})
 }
 
 // pass is up to lanes candidates on their way through a program.
 type pass struct {
 	n     int
-	rows  [lanes]int     // where a candidate's ad row begins
-	masks [lanes]uint64  // of the step at hand
-	exits [lanes]uint32  // leaf of the tree at hand, where it has several words
-	sums  [lanes]float64 // in tree order
-	pairs []float32      // view × lanes: the pair side's views
+	rows  [lanes]int    // where a candidate's ad row begins, in bytes
+	masks [lanes]uint64 // of the step at hand
+	exits [lanes]uint32 // leaf of the tree at hand, where it has several words
+	sums  []float64     // in tree order
+	pairs []float32     // row × lanes: the pair side's views
+	simd  simdPass
 }
 
-// transpose fills in the views of pairs that the program reads.
-func (s *pass) transpose(c *Compiled, p *program, cross []float32) {
+func (s *pass) init(c *Compiled) {
+	s.sums = alignedFloats[float64](lanes)
+	s.pairs = alignedFloats[float32](lanes * c.pairRows.rows)
+	s.simd.init(c, s)
+}
+
+// transpose fills in the views of pairs, candidates in a row.
+func (s *pass) transpose(c *Compiled, cross []float32) {
 	width := c.split.Cross
-	for _, number := range p.views {
+	for number, row := range c.pairRows.row {
 		v := &c.views[CrossSide][number]
-		out := s.pairs[int(number)*lanes:][:s.n]
-		if v.kind == viewRight || v.kind == viewLeft {
-			at := int(v.column)
+		out := s.pairs[int(row)*lanes:][:s.n]
+		at := int(v.column)
+		switch v.kind {
+		case viewRight:
+			for i := range out {
+				out[i] = cross[at]
+				at += width
+			}
+		case viewLeft, viewZero:
+			missing := v.missing()
 			for i := range out {
 				x := cross[at]
-				if v.kind == viewLeft && x != x {
-					x = negInf
+				if x != x {
+					x = missing
 				}
 				out[i] = x
 				at += width
 			}
-			continue
-		}
-		for i := range out {
-			out[i] = v.read(cross[i*width : (i+1)*width])
+		default:
+			for i := range out {
+				out[i] = v.read(cross[i*width : (i+1)*width])
+			}
 		}
 	}
 }
@@ -153,62 +158,57 @@ func (s *pass) run(c *Compiled, p *program, m *AdMasks) {
 	for i := range sums {
 		sums[i] = c.start
 	}
-	nodes := p.nodes
-	for i := 0; i < len(p.steps); i++ {
+	done := 0
+	for i := range p.steps {
 		st := &p.steps[i]
-		mine := nodes[:st.nodes]
-		nodes = nodes[st.nodes:]
-		switch st.kind {
-		case stepFixed:
+		end := done + int(st.nodes)
+		keeps, tests := p.keeps[done:end], p.tests[done:end]
+		done = end
+		switch {
+		case st.kind != stepWhole:
+			s.narrow(m, st, keeps, tests)
+			s.noteExits(st)
+			if i+1 == len(p.steps) || p.steps[i+1].kind != stepNext {
+				s.addExits(c)
+			}
+		case st.request&(st.request-1) == 0:
 			s.addFixed(c, st)
-		case stepWhole:
-			s.narrow(m, st, mine)
+		default:
+			s.narrow(m, st, keeps, tests)
 			if c.float32 {
 				s.addLeaves32(c, st)
 			} else {
 				s.addLeaves(c, st)
 			}
-		default:
-			s.narrow(m, st, mine)
-			s.noteExits(st)
-			if i+1 == len(p.steps) || p.steps[i+1].kind != stepNext {
-				s.addExits(c)
-			}
-		}
-	}
-	if c.divisor != 0 {
-		for i := range sums {
-			sums[i] /= c.divisor
 		}
 	}
 }
 
 // narrow sets masks to what request, ad and pair leave open in a word.
-func (s *pass) narrow(m *AdMasks, st *programStep, nodes []programNode) {
+func (s *pass) narrow(m *AdMasks, st *programStep, keeps, tests []uint64) {
 	n := s.n
 	rows, masks := s.rows[:n], s.masks[:n]
 	words := m.masks[st.word:]
-	if len(nodes) == 0 {
+	if len(keeps) == 0 {
 		for i, row := range rows {
-			masks[i] = words[row] & st.request
+			masks[i] = words[row/8] & st.request
 		}
 		return
 	}
-	first := nodes[0]
-	x := s.pairs[int(first.view)*lanes:][:n]
+	keep, threshold, x := keeps[0], math.Float32frombits(uint32(tests[0])), s.pairs[tests[0]>>32:][:n]
 	for i, row := range rows {
-		w := words[row] & st.request
-		kept := w & first.keep
-		if x[i] <= first.threshold {
+		w := words[row/8] & st.request
+		kept := w & keep
+		if x[i] <= threshold {
 			kept = w
 		}
 		masks[i] = kept
 	}
-	for _, node := range nodes[1:] {
-		x := s.pairs[int(node.view)*lanes:][:n]
+	for k, keep := range keeps[1:] {
+		threshold, x := math.Float32frombits(uint32(tests[k+1])), s.pairs[tests[k+1]>>32:][:n]
 		for i, w := range masks {
-			kept := w & node.keep
-			if x[i] <= node.threshold {
+			kept := w & keep
+			if x[i] <= threshold {
 				kept = w
 			}
 			masks[i] = kept

@@ -47,10 +47,10 @@ type Scorer struct {
 func (c *Compiled) NewScorer() *Scorer {
 	s := &Scorer{
 		model:   c,
-		request: make([]float32, len(c.views[RequestSide])),
+		request: alignedFloats[float32](max(simdViews, len(c.views[RequestSide])))[:len(c.views[RequestSide])],
 		program: newProgram(c),
 	}
-	s.pass.pairs = make([]float32, lanes*len(c.views[CrossSide]))
+	s.pass.init(c)
 	for i := range s.flat {
 		s.flat[i] = make([]float32, c.flatWidth())
 	}
@@ -115,7 +115,7 @@ func (s *Scorer) factorised(n int) bool {
 		return false
 	}
 	s.prepare()
-	return len(s.program.nodes) <= flatAboveNodes
+	return hasSIMD || len(s.program.keeps) <= flatAboveNodes
 }
 
 // prepare makes the request's program unless it stands.
@@ -124,7 +124,9 @@ func (s *Scorer) prepare() {
 		return
 	}
 	s.begun = true
-	s.program.narrow(s.model, s.request)
+	if s.kernel == KernelTwin || !s.program.narrowSIMD(s.model, s.request) {
+		s.program.narrow(s.model, s.request)
+	}
 	s.program.build(s.model)
 }
 
@@ -142,11 +144,21 @@ func (s *Scorer) scorePass(m *AdMasks, ads []uint32, cross []float32, out []floa
 		if int(ad) >= m.n {
 			s.refuseAd(m, ad)
 		}
-		p.rows[i] = int(ad) * c.stride
+		p.rows[i] = int(ad) * c.stride * 8
 	}
-	p.transpose(c, &s.program, cross)
-	p.run(c, &s.program, m)
-	copy(out, p.sums[:p.n])
+	if s.kernel == KernelTwin || !p.runSIMD(c, &s.program, m, cross) {
+		if len(s.program.keeps) > 0 {
+			p.transpose(c, cross)
+		}
+		p.run(c, &s.program, m)
+	}
+	sums := p.sums[:p.n]
+	if c.divisor != 0 {
+		for i := range sums {
+			sums[i] /= c.divisor
+		}
+	}
+	copy(out, sums)
 }
 
 func (s *Scorer) refuseAd(m *AdMasks, ad uint32) {
@@ -203,4 +215,13 @@ func (s *Scorer) fillFlat(r int, m *AdMasks, ad uint32, cross []float32) {
 	for v := range c.views[CrossSide] {
 		row[v] = c.views[CrossSide][v].read(cross)
 	}
+}
+
+// SIMD names what the assembly kernel uses on this processor and in this build:
+// "none" where the twin runs instead.
+func SIMD() string {
+	if hasSIMD {
+		return "AVX-512"
+	}
+	return "none"
 }
