@@ -51,6 +51,7 @@ type Compiled struct {
 // what each outcome keeps there.
 type requestNode struct {
 	threshold           float32
+	key                 int32 // of the threshold
 	view                uint32
 	keepFalse, keepTrue uint64
 }
@@ -212,7 +213,7 @@ func (b *compiler) descend(i int32) {
 	if side == RequestSide {
 		b.eachWord(first, b.bit, func(word int32, _ uint64) {
 			from := (int(word) - b.first) * 64 // bits of this word left and right of the middle
-			node := requestNode{threshold, uint32(number), ^clampRange(first-from, middle-from), ^clampRange(middle-from, b.bit-from)}
+			node := requestNode{threshold, key(threshold), uint32(number), ^clampRange(first-from, middle-from), ^clampRange(middle-from, b.bit-from)}
 			b.request = append(b.request, wordRequest{word, node})
 		})
 		return

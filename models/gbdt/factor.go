@@ -28,6 +28,7 @@ const (
 // program is a forest as one request leaves it.
 type program struct {
 	request []uint64 // requestMask, by word
+	keys    []int32  // of the request's views
 	steps   []programStep
 	// Nodes of pairs that the request leaves open, in the order of steps: a
 	// candidate for which the test is false keeps what keeps says.
@@ -38,6 +39,7 @@ type program struct {
 func newProgram(c *Compiled) program {
 	return program{
 		request: alignedWords(c.stride),
+		keys:    make([]int32, len(c.views[RequestSide])),
 		steps:   make([]programStep, 0, len(c.segments)),
 		keeps:   make([]uint64, 0, len(c.pairLeft)+1),
 		tests:   make([]uint64, 0, len(c.pairLeft)+1),
@@ -46,19 +48,33 @@ func newProgram(c *Compiled) program {
 
 // narrow sets the request mask: what the request's views leave open.
 func (p *program) narrow(c *Compiled, views []float32) {
+	keys := p.keys[:len(views)]
+	for i, x := range views {
+		keys[i] = key(x)
+	}
 	for w, mask := range c.full {
 		nodes := c.request[c.requestFirst[w]:c.requestFirst[w+1]]
 		for i := range nodes {
 			n := &nodes[i]
-			keep := n.keepFalse
-			if views[n.view] <= n.threshold {
-				keep = n.keepTrue
-			}
-			mask &= keep
+			mask &= n.keepTrue ^ (n.keepTrue^n.keepFalse)&isAbove(keys[n.view], n.key)
 		}
 		p.request[w] = mask
 	}
 }
+
+// key orders float32s as integers, NaN above all, so that a comparison is a
+// subtraction and no branch: what a branch costs when it is mispredicted is ten
+// nodes' worth.
+func key(x float32) int32 {
+	if x != x {
+		return math.MaxInt32
+	}
+	b := int32(math.Float32bits(x + 0)) // -0 equals 0
+	return b ^ int32(uint32(b>>31)>>1)
+}
+
+// isAbove is all ones if x ≤ threshold is false, else zero.
+func isAbove(x, threshold int32) uint64 { return uint64((int64(threshold) - int64(x)) >> 63) }
 
 // build makes the steps from the request mask.
 func (p *program) build(c *Compiled) {
@@ -109,41 +125,38 @@ type pass struct {
 	exits [lanes]uint32 // leaf of the tree at hand, where it has several words
 	sums  []float64     // in tree order
 	pairs []float32     // row × lanes: the pair side's views
+	keys  []int32       // the same as keys, for the twin
 	simd  simdPass
 }
 
 func (s *pass) init(c *Compiled) {
 	s.sums = alignedFloats[float64](lanes)
 	s.pairs = alignedFloats[float32](lanes * c.pairRows.rows)
+	s.keys = make([]int32, len(s.pairs))
 	s.simd.init(c, s)
 }
 
-// transpose fills in the views of pairs, candidates in a row.
+// transpose fills in the keys of the views of pairs, candidates in a row.
 func (s *pass) transpose(c *Compiled, cross []float32) {
 	width := c.split.Cross
 	for number, row := range c.pairRows.row {
 		v := &c.views[CrossSide][number]
-		out := s.pairs[int(row)*lanes:][:s.n]
-		at := int(v.column)
+		out := s.keys[int(row)*lanes:][:s.n]
 		switch v.kind {
-		case viewRight:
+		case viewRight, viewLeft, viewZero:
+			at := int(v.column)
+			missing := key(v.missing())
 			for i := range out {
-				out[i] = cross[at]
-				at += width
-			}
-		case viewLeft, viewZero:
-			missing := v.missing()
-			for i := range out {
-				x := cross[at]
-				if x != x {
-					x = missing
+				k := key(cross[at])
+				if k == math.MaxInt32 {
+					k = missing
 				}
-				out[i] = x
+				out[i] = k
 				at += width
 			}
 		default:
 			for i := range out {
-				out[i] = v.read(cross[i*width : (i+1)*width])
+				out[i] = key(v.read(cross[i*width : (i+1)*width]))
 			}
 		}
 	}
@@ -195,26 +208,20 @@ func (s *pass) narrow(m *AdMasks, st *programStep, keeps, tests []uint64) {
 		}
 		return
 	}
-	keep, threshold, x := keeps[0], math.Float32frombits(uint32(tests[0])), s.pairs[tests[0]>>32:][:n]
+	left, threshold, x := ^keeps[0], testKey(tests[0]), s.keys[tests[0]>>32:][:n]
 	for i, row := range rows {
-		w := words[row/8] & st.request
-		kept := w & keep
-		if x[i] <= threshold {
-			kept = w
-		}
-		masks[i] = kept
+		masks[i] = words[row/8] & st.request &^ (left & isAbove(x[i], threshold))
 	}
 	for k, keep := range keeps[1:] {
-		threshold, x := math.Float32frombits(uint32(tests[k+1])), s.pairs[tests[k+1]>>32:][:n]
+		left, threshold, x := ^keep, testKey(tests[k+1]), s.keys[tests[k+1]>>32:][:n]
 		for i, w := range masks {
-			kept := w & keep
-			if x[i] <= threshold {
-				kept = w
-			}
-			masks[i] = kept
+			masks[i] = w &^ (left & isAbove(x[i], threshold))
 		}
 	}
 }
+
+// testKey is the key of a packed test's threshold.
+func testKey(test uint64) int32 { return key(math.Float32frombits(uint32(test))) }
 
 // addLeaves adds each candidate's first remaining leaf.
 func (s *pass) addLeaves(c *Compiled, st *programStep) {

@@ -50,7 +50,7 @@ func (t *simdTables) build(c *Compiled) {
 			var round [roundBytes]byte
 			var number [roundViewBytes]byte
 			for lane := range 16 {
-				n := requestNode{0, 0, math.MaxUint64, math.MaxUint64}
+				n := requestNode{keepFalse: math.MaxUint64, keepTrue: math.MaxUint64}
 				w, at := first+lane%8, 2*p+int32(lane/8)
 				if w < c.words && c.requestFirst[w]+at < c.requestFirst[w+1] {
 					n = c.request[c.requestFirst[w]+at]

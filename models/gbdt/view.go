@@ -57,12 +57,15 @@ func (v *view) read(side []float32) float32 {
 	return x
 }
 
-// missing is what NaN reads as, of a viewLeft or viewZero.
+// missing is what NaN reads as, of a viewRight, viewLeft or viewZero.
 func (v *view) missing() float32 {
-	if v.kind == viewLeft {
+	switch v.kind {
+	case viewLeft:
 		return negInf
+	case viewZero:
+		return 0
 	}
-	return 0
+	return float32(math.NaN())
 }
 
 // pairRows is where the pair side's views stand in a pass: columns in eights,

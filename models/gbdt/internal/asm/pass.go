@@ -91,6 +91,7 @@ func (p *passer) transpose() {
 	for i := range 8 {
 		MOVQ(Mem{Base: rows, Disp: 8 * i}, row)
 		VMOVDQU64(Mem{Base: line, Index: row, Scale: 1}, zmm[i])
+		PREFETCHT0(Mem{Base: line, Index: row, Scale: 1, Disp: 64})
 	}
 	for i := range 4 {
 		VPUNPCKLQDQ(zmm[2*i+1], zmm[2*i], zmm[8+i])
