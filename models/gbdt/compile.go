@@ -30,7 +30,6 @@ type Compiled struct {
 	full     []uint64
 	leaves   []float64
 	segments []segment // in tree order; a tree's are consecutive
-	treeEnd  []int32   // end of each tree's segments
 
 	// Nodes by side. One whose test is false clears its left subtree. On the
 	// request side a true one clears its right subtree too: what is left are
@@ -59,8 +58,9 @@ type requestNode struct {
 // segment is the part of a tree that lies in one word.
 type segment struct {
 	bits               uint64
-	word               int32
-	firstPair, endPair int32
+	word               uint32
+	firstPair, endPair uint32 // as many as fill cache lines
+	tree               uint32 // see programStep
 }
 
 // clearing is one word of what a node clears.
@@ -100,9 +100,11 @@ func Compile(f *Forest, split Split) (*Compiled, error) {
 	b.gatherRequest()
 	c.adFalse = gather(b.adFalse, len(c.views[AdSide]))
 	c.pairRows.assign(split.Cross, c.views[CrossSide])
-	for _, p := range b.pairs {
-		c.pairLeft = append(c.pairLeft, p.left)
-		c.pairTest = append(c.pairTest, pairTest(p.threshold, c.pairRows.row[p.view]))
+	c.pairLeft, c.pairTest = alignedWords(len(b.pairs)), alignedWords(len(b.pairs))
+	for i, p := range b.pairs {
+		if p.left != 0 {
+			c.pairLeft[i], c.pairTest[i] = p.left, pairTest(p.threshold, c.pairRows.row[p.view])
+		}
 	}
 	if n := len(c.views[0]) + len(c.views[1]) + len(c.views[2]); n >= 1<<16 {
 		return nil, fmt.Errorf("the nodes read %d different views of columns, kernels take %d: train on fewer columns or categorical splits", n, 1<<16-1)
@@ -258,17 +260,23 @@ func (b *compiler) eachWord(first, end int, do func(word int32, bits uint64)) {
 func (b *compiler) cutSegments(at, n int) {
 	slices.SortStableFunc(b.treePairs, func(x, y wordPair) int { return cmp.Compare(x.word, y.word) })
 	b.first = 0
+	tree := uint32(0)
+	if at/64 != (at+n-1)/64 {
+		tree = uint32(len(b.flat.depth)) + 1
+	}
 	b.eachWord(at, at+n, func(word int32, bits uint64) {
-		s := segment{bits: bits, word: word, firstPair: int32(len(b.pairs))}
+		s := segment{bits: bits, word: uint32(word), firstPair: uint32(len(b.pairs)), tree: tree}
 		for _, p := range b.treePairs {
 			if p.word == word {
 				b.pairs = append(b.pairs, p)
 			}
 		}
-		s.endPair = int32(len(b.pairs))
+		for len(b.pairs)%8 != 0 {
+			b.pairs = append(b.pairs, wordPair{}) // clears nothing: never open
+		}
+		s.endPair = uint32(len(b.pairs))
 		b.segments = append(b.segments, s)
 	})
-	b.treeEnd = append(b.treeEnd, int32(len(b.segments)))
 }
 
 // gatherRequest orders the request side's nodes by word.
@@ -308,5 +316,5 @@ func (c *Compiled) Bytes() int {
 	n := 8*(len(c.full)+len(c.leaves)+len(c.flat.values)+len(c.pairLeft)+len(c.pairTest)) + c.simd.bytes()
 	n += int(unsafe.Sizeof(requestNode{}))*len(c.request) + int(unsafe.Sizeof(clearing{}))*len(c.adFalse.entries)
 	n += int(unsafe.Sizeof(segment{}))*len(c.segments) + int(unsafe.Sizeof(flatNode{}))*len(c.flat.nodes)
-	return n + 4*(len(c.requestFirst)+len(c.adFalse.first)+len(c.treeEnd)+len(c.flat.first)+len(c.flat.depth))
+	return n + 4*(len(c.requestFirst)+len(c.adFalse.first)+len(c.flat.first)+len(c.flat.depth))
 }

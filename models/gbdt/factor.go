@@ -8,31 +8,25 @@ import (
 // lanes is how many candidates go through a program side by side.
 const lanes = 104
 
-// programStep is one word of one tree that the request leaves open: what a candidate's
-// mask there is narrowed by, and where the values are. Laid out for assembly.
+// programStep is one word of one tree that the request leaves open: what a
+// candidate's mask there is narrowed by, and where the values are. Read by
+// offset in assembly.
 type programStep struct {
 	request uint64 // leaves that some candidate can reach
 	word    uint32
-	kind    uint32
-	nodes   uint32 // how many of the program's nodes follow for this step
+	tree    uint32 // the tree, counted from 1, if it has several words: the first with a leaf left counts; else 0
+	nodes   uint32 // how many of the program's nodes are this step's
 	_       uint32
 }
-
-// Kinds of steps.
-const (
-	stepWhole uint32 = iota // the tree's exit leaf is in this word
-	stepFirst               // the first of the tree's words that are open
-	stepNext                // a further one
-)
 
 // program is a forest as one request leaves it.
 type program struct {
 	request []uint64 // requestMask, by word
 	keys    []int32  // of the request's views
 	steps   []programStep
-	// Nodes of pairs that the request leaves open, in the order of steps: a
-	// candidate for which the test is false keeps what keeps says.
-	keeps []uint64
+	// Nodes of pairs that the request leaves open, in the order of steps: what
+	// they clear for a candidate whose test is false.
+	lefts []uint64
 	tests []uint64 // as pairTest packs them
 }
 
@@ -41,8 +35,8 @@ func newProgram(c *Compiled) program {
 		request: alignedWords(c.stride),
 		keys:    make([]int32, len(c.views[RequestSide])),
 		steps:   make([]programStep, 0, len(c.segments)),
-		keeps:   make([]uint64, 0, len(c.pairLeft)+1),
-		tests:   make([]uint64, 0, len(c.pairLeft)+1),
+		lefts:   make([]uint64, 0, len(c.pairLeft)+8), // 8: written ahead
+		tests:   make([]uint64, 0, len(c.pairLeft)+8),
 	}
 }
 
@@ -78,20 +72,9 @@ func isAbove(x, threshold int32) uint64 { return uint64((int64(threshold) - int6
 
 // build makes the steps from the request mask.
 func (p *program) build(c *Compiled) {
-	p.steps, p.keeps, p.tests = p.steps[:0], p.keeps[:0], p.tests[:0]
-	first := int32(0)
-	for _, end := range c.treeEnd {
-		begin := len(p.steps)
-		for i := first; i < end; i++ {
-			p.addStep(c, &c.segments[i])
-		}
-		first = end
-		if len(p.steps) > begin+1 {
-			for i := begin; i < len(p.steps); i++ {
-				p.steps[i].kind = stepNext
-			}
-			p.steps[begin].kind = stepFirst
-		}
+	p.steps, p.lefts, p.tests = p.steps[:0], p.lefts[:0], p.tests[:0]
+	for i := range c.segments {
+		p.addStep(c, &c.segments[i])
 	}
 }
 
@@ -100,21 +83,21 @@ func (p *program) addStep(c *Compiled, s *segment) {
 	if request == 0 {
 		return
 	}
-	begin := len(p.keeps)
+	begin := len(p.lefts)
 	at := begin
 	left, test := c.pairLeft[s.firstPair:s.endPair], c.pairTest[s.firstPair:s.endPair]
-	keeps, tests := p.keeps[:cap(p.keeps)], p.tests[:cap(p.tests)]
+	lefts, tests := p.lefts[:cap(p.lefts)], p.tests[:cap(p.tests)]
 	for i, l := range left {
 		// Written in any case and kept only if open: no branch to mispredict.
-		keeps[at], tests[at] = ^l, test[i]
+		lefts[at], tests[at] = l, test[i]
 		next := at + 1
 		if l&request == 0 {
 			next = at
 		}
 		at = next
 	}
-	p.keeps, p.tests = keeps[:at], tests[:at]
-	p.steps = append(p.steps, programStep{request: request, word: uint32(s.word), nodes: uint32(at - begin)})
+	p.lefts, p.tests = lefts[:at], tests[:at]
+	p.steps = append(p.steps, programStep{request: request, word: s.word, tree: s.tree, nodes: uint32(at - begin)})
 }
 
 // pass is up to lanes candidates on their way through a program.
@@ -175,19 +158,19 @@ func (s *pass) run(c *Compiled, p *program, m *AdMasks) {
 	for i := range p.steps {
 		st := &p.steps[i]
 		end := done + int(st.nodes)
-		keeps, tests := p.keeps[done:end], p.tests[done:end]
+		lefts, tests := p.lefts[done:end], p.tests[done:end]
 		done = end
 		switch {
-		case st.kind != stepWhole:
-			s.narrow(m, st, keeps, tests)
-			s.noteExits(st)
-			if i+1 == len(p.steps) || p.steps[i+1].kind != stepNext {
+		case st.tree != 0:
+			s.narrow(m, st, lefts, tests)
+			s.noteExits(st, i == 0 || p.steps[i-1].tree != st.tree)
+			if i+1 == len(p.steps) || p.steps[i+1].tree != st.tree {
 				s.addExits(c)
 			}
 		case st.request&(st.request-1) == 0:
 			s.addFixed(c, st)
 		default:
-			s.narrow(m, st, keeps, tests)
+			s.narrow(m, st, lefts, tests)
 			if c.float32 {
 				s.addLeaves32(c, st)
 			} else {
@@ -198,22 +181,22 @@ func (s *pass) run(c *Compiled, p *program, m *AdMasks) {
 }
 
 // narrow sets masks to what request, ad and pair leave open in a word.
-func (s *pass) narrow(m *AdMasks, st *programStep, keeps, tests []uint64) {
+func (s *pass) narrow(m *AdMasks, st *programStep, lefts, tests []uint64) {
 	n := s.n
 	rows, masks := s.rows[:n], s.masks[:n]
 	words := m.masks[st.word:]
-	if len(keeps) == 0 {
+	if len(lefts) == 0 {
 		for i, row := range rows {
 			masks[i] = words[row/8] & st.request
 		}
 		return
 	}
-	left, threshold, x := ^keeps[0], testKey(tests[0]), s.keys[tests[0]>>32:][:n]
+	left, threshold, x := lefts[0], testKey(tests[0]), s.keys[tests[0]>>32:][:n]
 	for i, row := range rows {
 		masks[i] = words[row/8] & st.request &^ (left & isAbove(x[i], threshold))
 	}
-	for k, keep := range keeps[1:] {
-		left, threshold, x := ^keep, testKey(tests[k+1]), s.keys[tests[k+1]>>32:][:n]
+	for k, left := range lefts[1:] {
+		threshold, x := testKey(tests[k+1]), s.keys[tests[k+1]>>32:][:n]
 		for i, w := range masks {
 			masks[i] = w &^ (left & isAbove(x[i], threshold))
 		}
@@ -263,9 +246,9 @@ const noExit = ^uint32(0)
 
 // noteExits takes a tree's words in order: the first with a leaf left has the
 // exit.
-func (s *pass) noteExits(st *programStep) {
+func (s *pass) noteExits(st *programStep, first bool) {
 	exits := s.exits[:s.n]
-	if st.kind == stepFirst {
+	if first {
 		for i := range exits {
 			exits[i] = noExit
 		}
@@ -298,7 +281,7 @@ func (p *program) bounds(c *Compiled) (lo, hi float64) {
 	lo, hi = c.start, c.start
 	for i := 0; i < len(p.steps); {
 		least, most := p.leafRange(c, i)
-		for i++; i < len(p.steps) && p.steps[i].kind == stepNext; i++ {
+		for i++; i < len(p.steps) && p.steps[i].tree != 0 && p.steps[i].tree == p.steps[i-1].tree; i++ {
 			l, m := p.leafRange(c, i)
 			least, most = min(least, l), max(most, m)
 		}

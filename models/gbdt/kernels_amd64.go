@@ -19,6 +19,16 @@ func turnAVX512(a *byte)
 //go:noescape
 func mendAVX512(from *float32, to *float32, bytes int, missing float32)
 
+// buildAVX512 makes the program of a request.
+//
+//go:noescape
+func buildAVX512(a *byte)
+
+// touchAVX512 has the first two lines of n rows brought to the cache.
+//
+//go:noescape
+func touchAVX512(masks *uint64, rows *int, n int)
+
 // pass1AVX512 runs a program for 8 candidates.
 //
 //go:noescape

@@ -34,13 +34,14 @@ const (
 // candidates as often as needed. It allocates nothing after NewScorer. Not for
 // concurrent use.
 type Scorer struct {
-	model   *Compiled
-	kernel  Kernel
-	request []float32 // views
-	begun   bool      // the program is the request's
-	program program
-	pass    pass
-	flat    [flatRows][]float32
+	model     *Compiled
+	kernel    Kernel
+	request   []float32 // views
+	begun     bool      // the program is the request's
+	flatBegun bool      // the flat rows begin with the request's views
+	program   program
+	pass      pass
+	flat      [flatRows][]float32
 }
 
 // NewScorer makes the scratch, with room for any request.
@@ -69,10 +70,7 @@ func (s *Scorer) Begin(request []float32) {
 	for v := range s.request {
 		s.request[v] = s.model.views[RequestSide][v].read(request)
 	}
-	for i := range s.flat {
-		copy(s.flat[i][1:], s.request)
-	}
-	s.begun = false
+	s.begun, s.flatBegun = false, false
 }
 
 // Score sets out[i] to the raw score of ads[i], numbers of m's ads, whose pair
@@ -87,10 +85,14 @@ func (s *Scorer) Score(m *AdMasks, ads []uint32, cross []float32, out []float64)
 		s.scoreFlat(m, ads, cross, out)
 		return
 	}
-	s.prepare()
 	for len(ads) > 0 {
 		n := min(len(ads), lanes)
-		s.scorePass(m, ads[:n], cross, out)
+		s.place(m, ads[:n])
+		if !s.begun {
+			s.pass.touch(m)
+			s.prepare()
+		}
+		s.scorePass(m, cross, out)
 		ads, cross, out = ads[n:], cross[n*c.split.Cross:], out[n:]
 	}
 }
@@ -115,7 +117,7 @@ func (s *Scorer) factorised(n int) bool {
 		return false
 	}
 	s.prepare()
-	return hasSIMD || len(s.program.keeps) <= flatAboveNodes
+	return hasSIMD || len(s.program.lefts) <= flatAboveNodes
 }
 
 // prepare makes the request's program unless it stands.
@@ -127,7 +129,9 @@ func (s *Scorer) prepare() {
 	if s.kernel == KernelTwin || !s.program.narrowSIMD(s.model, s.request) {
 		s.program.narrow(s.model, s.request)
 	}
-	s.program.build(s.model)
+	if s.kernel == KernelTwin || !s.program.buildSIMD(s.model) {
+		s.program.build(s.model)
+	}
 }
 
 // Bounds are the least and the greatest raw score that a candidate of the
@@ -137,17 +141,21 @@ func (s *Scorer) Bounds() (lo, hi float64) {
 	return s.program.bounds(s.model)
 }
 
-func (s *Scorer) scorePass(m *AdMasks, ads []uint32, cross []float32, out []float64) {
-	c, p := s.model, &s.pass
-	p.n = len(ads)
+// place notes the rows of a pass's ads.
+func (s *Scorer) place(m *AdMasks, ads []uint32) {
+	s.pass.n = len(ads)
 	for i, ad := range ads {
 		if int(ad) >= m.n {
 			s.refuseAd(m, ad)
 		}
-		p.rows[i] = int(ad) * c.stride * 8
+		s.pass.rows[i] = int(ad) * s.model.stride * 8
 	}
+}
+
+func (s *Scorer) scorePass(m *AdMasks, cross []float32, out []float64) {
+	c, p := s.model, &s.pass
 	if s.kernel == KernelTwin || !p.runSIMD(c, &s.program, m, cross) {
-		if len(s.program.keeps) > 0 {
+		if len(s.program.lefts) > 0 {
 			p.transpose(c, cross)
 		}
 		p.run(c, &s.program, m)
@@ -169,6 +177,12 @@ func (s *Scorer) refuseAd(m *AdMasks, ad uint32) {
 // four trees side by side.
 func (s *Scorer) scoreFlat(m *AdMasks, ads []uint32, cross []float32, out []float64) {
 	c := s.model
+	if !s.flatBegun {
+		s.flatBegun = true
+		for r := range s.flat {
+			copy(s.flat[r][1:], s.request)
+		}
+	}
 	i := 0
 	for ; i+flatRows <= len(ads); i += flatRows {
 		for r := range flatRows {

@@ -84,6 +84,12 @@ type narrowArgs struct {
 	groups                                    int
 }
 
+type buildArgs struct {
+	segments, request, left, test, steps, lefts, tests unsafe.Pointer
+	segmentsEnd                                        uintptr
+	stepsBytes, leftsBytes                             int // what was written
+}
+
 type turnArgs struct {
 	cross, rows, out unsafe.Pointer
 	groups           int
@@ -91,7 +97,9 @@ type turnArgs struct {
 }
 
 type passArgs struct {
-	steps, keeps, tests, pairs, leaves, sums, scratch, masks, rows, stepsEnd unsafe.Pointer
+	steps, lefts, tests, pairs, leaves, sums, scratch, masks, rows unsafe.Pointer
+	stepsEnd                                                       uintptr
+	rowEnd                                                         uintptr // of a row that begins where masks do
 }
 
 // simdPass is what the assembly needs beside the pass.
@@ -128,6 +136,35 @@ func (p *program) narrowSIMD(c *Compiled, views []float32) bool {
 	return true
 }
 
+// buildSIMD is build in assembly; false where that can't be.
+func (p *program) buildSIMD(c *Compiled) bool {
+	if !hasSIMD || len(c.segments) == 0 {
+		return false
+	}
+	a := buildArgs{
+		segments:    unsafe.Pointer(&c.segments[0]),
+		request:     unsafe.Pointer(&p.request[0]),
+		left:        unsafe.Pointer(unsafe.SliceData(c.pairLeft)),
+		test:        unsafe.Pointer(unsafe.SliceData(c.pairTest)),
+		steps:       unsafe.Pointer(unsafe.SliceData(p.steps)),
+		lefts:       unsafe.Pointer(unsafe.SliceData(p.lefts)),
+		tests:       unsafe.Pointer(unsafe.SliceData(p.tests)),
+		segmentsEnd: uintptr(unsafe.Pointer(&c.segments[0])) + uintptr(len(c.segments))*unsafe.Sizeof(segment{}),
+	}
+	buildAVX512((*byte)(unsafe.Pointer(&a)))
+	p.steps = p.steps[:a.stepsBytes/int(unsafe.Sizeof(programStep{}))]
+	p.lefts, p.tests = p.lefts[:a.leftsBytes/8], p.tests[:a.leftsBytes/8]
+	return true
+}
+
+// touch has the first lines of the rows at hand brought to the cache, while the
+// request's program is made.
+func (s *pass) touch(m *AdMasks) {
+	if hasSIMD && len(m.masks) > 0 {
+		touchAVX512(&m.masks[0], &s.rows[0], s.n)
+	}
+}
+
 // runSIMD is transpose and run in assembly; false where that can't be.
 func (s *pass) runSIMD(c *Compiled, p *program, m *AdMasks, cross []float32) bool {
 	if !hasSIMD {
@@ -143,13 +180,13 @@ func (s *pass) runSIMD(c *Compiled, p *program, m *AdMasks, cross []float32) boo
 	for i := s.n; i < 8*groups; i++ {
 		s.rows[i] = s.rows[0] // lanes that nobody looks at need a row all the same
 	}
-	if len(p.keeps) > 0 {
+	if len(p.lefts) > 0 {
 		s.turnSIMD(c, cross, (s.n+7)/8)
 	}
 	a := passArgs{
 		steps:    unsafe.Pointer(&p.steps[0]),
-		stepsEnd: unsafe.Add(unsafe.Pointer(&p.steps[0]), len(p.steps)*int(unsafe.Sizeof(programStep{}))),
-		keeps:    unsafe.Pointer(unsafe.SliceData(p.keeps)),
+		stepsEnd: uintptr(unsafe.Pointer(&p.steps[0])) + uintptr(len(p.steps))*unsafe.Sizeof(programStep{}),
+		lefts:    unsafe.Pointer(unsafe.SliceData(p.lefts)),
 		tests:    unsafe.Pointer(unsafe.SliceData(p.tests)),
 		pairs:    unsafe.Pointer(unsafe.SliceData(s.pairs)),
 		leaves:   unsafe.Pointer(&c.leaves[0]),
@@ -157,6 +194,7 @@ func (s *pass) runSIMD(c *Compiled, p *program, m *AdMasks, cross []float32) boo
 		scratch:  unsafe.Pointer(&s.simd.scratch[0]),
 		masks:    unsafe.Pointer(&m.masks[0]),
 		rows:     unsafe.Pointer(&s.rows[0]),
+		rowEnd:   uintptr(unsafe.Pointer(&m.masks[0])) + uintptr(c.stride)*8,
 	}
 	runPass(groups, c.float32, (*byte)(unsafe.Pointer(&a)))
 	return true

@@ -20,4 +20,8 @@ func (s *simdPass) init(*Compiled, *pass) {}
 
 func (p *program) narrowSIMD(*Compiled, []float32) bool { return false }
 
+func (p *program) buildSIMD(*Compiled) bool { return false }
+
+func (s *pass) touch(*AdMasks) {}
+
 func (s *pass) runSIMD(*Compiled, *program, *AdMasks, []float32) bool { return false }

@@ -26,6 +26,8 @@ func main() {
 	narrow()
 	turn()
 	mend()
+	build()
+	touch()
 	for _, groups := range []int{1, 2, 4, 7, 13} {
 		pass(groups, false)
 		pass(groups, true)

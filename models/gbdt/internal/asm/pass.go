@@ -10,20 +10,20 @@ import (
 
 // Offsets in programStep, and in passArgs behind the seven that stay in registers.
 const (
-	argMasks, argRows, argStepsEnd = 56, 64, 72
+	argMasks, argRows, argStepsEnd, argRowEnd = 56, 64, 72, 80
 
-	stepRequest, stepWord, stepKind, stepNodes, stepBytes = 0, 8, 12, 16, 24
-	kindNext                                              = 2
+	stepRequest, stepWord, stepTree, stepNodes, stepBytes = 0, 8, 12, 16, 24
 )
 
 // passer generates one pass over a program for groups × 8 candidates, whose
-// masks of the word at hand are Z0 up, a lane a candidate.
+// masks of the word at hand are Z0 up and whose sums are Z13 up, a lane a
+// candidate.
 type passer struct {
 	groups  int
 	float32 bool
 
 	args, line                                        Register
-	steps, keeps, tests, pairs, leaves, sums, scratch GPVirtual
+	steps, lefts, tests, pairs, leaves, sums, scratch GPVirtual
 
 	request, ones      VecPhysical
 	tableLow, tableTop VecPhysical
@@ -39,6 +39,9 @@ func (p *passer) done(g int) Mem {
 	return Mem{Base: p.scratch, Disp: 9*64*p.groups + 8*80 + g}
 }
 
+// tree is the number of the tree of several words that is at hand.
+func (p *passer) tree() Mem { return p.done(16) }
+
 func pass(groups int, f32 bool) {
 	name := fmt.Sprintf("pass%dAVX512", groups)
 	if f32 {
@@ -48,12 +51,16 @@ func pass(groups int, f32 bool) {
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s runs a program for %d candidates.", name, 8*groups))
 	p := &passer{groups: groups, float32: f32, args: arguments()}
-	for i, r := range []*GPVirtual{&p.steps, &p.keeps, &p.tests, &p.pairs, &p.leaves, &p.sums, &p.scratch} {
+	for i, r := range []*GPVirtual{&p.steps, &p.lefts, &p.tests, &p.pairs, &p.leaves, &p.sums, &p.scratch} {
 		*r = field(p.args, 8*i)
 	}
 	line := GP64()
 	p.line = line
-	p.request, p.ones, p.tableLow, p.tableTop = Z16, Z17, Z18, Z19
+	MOVL(U32(0), p.tree())
+	for g := range groups {
+		VMOVUPD(p.sum(g), p.total(g))
+	}
+	p.ones, p.request, p.tableLow, p.tableTop = Z26, Z27, Z28, Z29
 	VPTERNLOGQ(U8(0xff), p.ones, p.ones, p.ones)
 	MOVQ(I32(-1), p.line)
 
@@ -73,6 +80,9 @@ func pass(groups int, f32 bool) {
 	ADDQ(U8(stepBytes), p.steps)
 	CMPQ(p.steps, at(p.args, argStepsEnd))
 	JNE(LabelRef("step"))
+	for g := range groups {
+		VMOVUPD(p.total(g), p.sum(g))
+	}
 	VZEROUPPER()
 	RET()
 }
@@ -87,21 +97,28 @@ func (p *passer) transpose() {
 	MOVQ(at(p.args, argRows), rows)
 	MOVQ(p.scratch, out)
 	MOVQ(U32(p.groups), left)
+	// The rows' next line is asked for now and read eight trees later; behind the
+	// last there is none to ask for.
+	ahead := GP64()
+	LEAQ(Mem{Base: line, Disp: 64}, ahead)
+	CMPQ(ahead, at(p.args, argRowEnd))
+	CMOVQEQ(line, ahead)
 	Label("transpose")
 	for i := range 8 {
 		MOVQ(Mem{Base: rows, Disp: 8 * i}, row)
 		VMOVDQU64(Mem{Base: line, Index: row, Scale: 1}, zmm[i])
-		PREFETCHT0(Mem{Base: line, Index: row, Scale: 1, Disp: 64})
+		PREFETCHT0(Mem{Base: ahead, Index: row, Scale: 1})
 	}
+	even, odds := []VecPhysical{Z8, Z9, Z10, Z11}, []VecPhysical{Z12, Z28, Z29, Z30}
 	for i := range 4 {
-		VPUNPCKLQDQ(zmm[2*i+1], zmm[2*i], zmm[8+i])
-		VPUNPCKHQDQ(zmm[2*i+1], zmm[2*i], zmm[20+i])
+		VPUNPCKLQDQ(zmm[2*i+1], zmm[2*i], even[i])
+		VPUNPCKHQDQ(zmm[2*i+1], zmm[2*i], odds[i])
 	}
-	for odd, from := range []int{8, 20} {
-		VSHUFI64X2(U8(0x88), zmm[from+1], zmm[from], Z0)
-		VSHUFI64X2(U8(0x88), zmm[from+3], zmm[from+2], Z1)
-		VSHUFI64X2(U8(0xdd), zmm[from+1], zmm[from], Z2)
-		VSHUFI64X2(U8(0xdd), zmm[from+3], zmm[from+2], Z3)
+	for odd, from := range [][]VecPhysical{even, odds} {
+		VSHUFI64X2(U8(0x88), from[1], from[0], Z0)
+		VSHUFI64X2(U8(0x88), from[3], from[2], Z1)
+		VSHUFI64X2(U8(0xdd), from[1], from[0], Z2)
+		VSHUFI64X2(U8(0xdd), from[3], from[2], Z3)
 		VSHUFI64X2(U8(0x88), Z1, Z0, Z4)
 		VSHUFI64X2(U8(0xdd), Z1, Z0, Z5)
 		VSHUFI64X2(U8(0x88), Z3, Z2, Z6)
@@ -136,17 +153,17 @@ func (p *passer) narrow() {
 	TESTQ(left, left)
 	JZ(LabelRef("narrowed"))
 	x := GP64()
-	keep, threshold := Z20, Y21
+	left8, threshold := Z28, Y29
 	Label("node")
-	VPBROADCASTQ(Mem{Base: p.keeps}, keep)
+	VPBROADCASTQ(Mem{Base: p.lefts}, left8)
 	VBROADCASTSS(Mem{Base: p.tests}, threshold)
 	MOVL(Mem{Base: p.tests, Disp: 4}, x.As32())
 	for g := range p.groups {
 		k := opmask[g%len(opmask)]
 		VCMPPS(U8(25), Mem{Base: p.pairs, Index: x, Scale: 4, Disp: 32 * g}, threshold, k) // NGE_UQ: not x ≤ threshold
-		VPANDQ(keep, zmm[g], k, zmm[g])
+		VPANDNQ(zmm[g], left8, k, zmm[g])
 	}
-	ADDQ(U8(8), p.keeps)
+	ADDQ(U8(8), p.lefts)
 	ADDQ(U8(8), p.tests)
 	DECQ(left)
 	JNZ(LabelRef("node"))
@@ -157,42 +174,43 @@ func (p *passer) narrow() {
 // are open, their values are brought together in two registers, and a
 // candidate's is found by how many open leaves lie before its own.
 func (p *passer) exits() {
-	from, open, kind := GP64(), GP64(), GP32()
+	from, open, tree := GP64(), GP64(), GP32()
 	MOVL(Mem{Base: p.steps, Disp: stepWord}, from.As32())
 	SHLQ(U8(9), from)
 	ADDQ(p.leaves, from)
-	MOVL(Mem{Base: p.steps, Disp: stepKind}, kind)
-	TESTL(kind, kind)
+	MOVL(Mem{Base: p.steps, Disp: stepTree}, tree)
+	TESTL(tree, tree)
 	JZ(LabelRef("begun"))
-	CMPL(kind, U8(kindNext))
+	CMPL(tree, p.tree())
 	JE(LabelRef("begun"))
-	VPXORQ(X20, X20, X20)
-	VMOVDQU64(X20, p.done(0))
+	MOVL(tree, p.tree())
+	VPXORQ(X30, X30, X30)
+	VMOVDQU64(X30, p.done(0))
 	Label("begun")
 	MOVQ(Mem{Base: p.steps, Disp: stepRequest}, open)
 	POPCNTQ(open, open)
 	CMPQ(open, U8(16))
 	JA(LabelRef("many"))
 	p.collect(from)
-	TESTL(kind, kind)
+	TESTL(tree, tree)
 	JNZ(LabelRef("part"))
 	for g := range p.groups {
-		value := zmm[20+g%8]
+		value := zmm[30+g%2]
 		p.rank(zmm[g], value)
 		VPERMI2PD(p.tableTop, p.tableLow, value)
-		VADDPD(p.sum(g), value, value)
-		p.round(value)
-		VMOVUPD(value, p.sum(g))
+		VADDPD(value, p.total(g), p.total(g))
+		p.round(p.total(g))
 	}
 	JMP(LabelRef("next"))
 	Label("part")
 	p.exitsOfPart()
 	JMP(LabelRef("next"))
 	Label("many")
-	p.exitsGathered(from, kind)
+	p.exitsGathered(from, tree)
 }
 
-func (p *passer) sum(g int) Mem { return Mem{Base: p.sums, Disp: 64 * g} }
+func (p *passer) sum(g int) Mem           { return Mem{Base: p.sums, Disp: 64 * g} }
+func (p *passer) total(g int) VecPhysical { return zmm[13+g] }
 
 // rank counts the open leaves before the first one left in mask.
 func (p *passer) rank(mask, out VecPhysical) {
@@ -215,7 +233,7 @@ func (p *passer) collect(from GPVirtual) {
 	MOVQ(Mem{Base: p.steps, Disp: stepRequest}, bits)
 	LEAQ(Mem{Base: p.scratch, Disp: p.table(0)}, to)
 	for i := range 8 {
-		k, z := opmask[i%len(opmask)], zmm[22+i]
+		k, z := opmask[i%len(opmask)], zmm[30+i%2]
 		KMOVB(bits.As32(), k)
 		VMOVUPD(Mem{Base: from, Disp: 64 * i}, z)
 		VCOMPRESSPD_Z(z, k, z)
@@ -235,14 +253,13 @@ func (p *passer) collect(from GPVirtual) {
 // candidate has a leaf left is the one that counts.
 func (p *passer) exitsOfPart() {
 	for g := range p.groups {
-		value := zmm[20+g%8]
+		value := zmm[30+g%2]
 		p.rank(zmm[g], value)
 		VPERMI2PD(p.tableTop, p.tableLow, value)
 		VPTESTMQ(zmm[g], zmm[g], K1)
 		p.takeNew(g)
-		VADDPD(p.sum(g), value, value)
-		p.round(value)
-		VMOVUPD(value, K3, p.sum(g))
+		VADDPD(value, p.total(g), K3, p.total(g))
+		p.round(p.total(g))
 	}
 }
 
@@ -256,16 +273,17 @@ func (p *passer) takeNew(g int) {
 
 // exitsGathered reads values from memory: for words with more open leaves, of
 // whole trees or of a part.
-func (p *passer) exitsGathered(from GPVirtual, kind GPVirtual) {
-	TESTL(kind, kind)
+func (p *passer) exitsGathered(from, tree GPVirtual) {
+	TESTL(tree, tree)
 	JNZ(LabelRef("gather"))
-	VPXORQ(X20, X20, X20)
-	VMOVDQU64(X20, p.done(0))
+	VPXORQ(X30, X30, X30)
+	VMOVDQU64(X30, p.done(0))
 	Label("gather")
 	for g := range p.groups {
 		VMOVDQU64(zmm[g], p.spill(g))
+		VMOVUPD(p.total(g), p.sum(g))
 	}
-	mask, index, value := Z20, Z21, Z22
+	mask, index, value := Z28, Z30, Z31
 	at, sums, done, left := GP64(), GP64(), GP64(), GP64()
 	LEAQ(p.spill(0), at)
 	LEAQ(p.done(0), done)
@@ -292,4 +310,7 @@ func (p *passer) exitsGathered(from GPVirtual, kind GPVirtual) {
 	INCQ(done)
 	DECQ(left)
 	JNZ(LabelRef("gathering"))
+	for g := range p.groups {
+		VMOVUPD(p.sum(g), p.total(g))
+	}
 }
