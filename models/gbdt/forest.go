@@ -41,6 +41,8 @@ const (
 	// Binary: the prediction is the logistic function of the raw score times
 	// Forest.Sigmoid.
 	Binary
+	// Exponential: the prediction is e to the raw score (Poisson, gamma, Tweedie).
+	Exponential
 )
 
 // Missing is which values a node sends its default way.
@@ -58,6 +60,7 @@ const (
 
 // Node is an inner node. A row goes left when its value is ≤ Threshold (or in
 // Categories), right otherwise, and the default way when it is missing.
+// Tree.GoesLeft says it in code.
 type Node struct {
 	Feature int32
 	// Left and Right: a node of the same tree if ≥ 0, else leaf ^Left.
@@ -66,22 +69,29 @@ type Node struct {
 	// a float64 or tests with < is brought to this form by the loader, exactly
 	// for every float32 value.
 	Threshold float32
-	// Categories, when the node is Categorical: Tree.Categories[First:End], a
-	// bitset over category numbers.
+	// FirstWord and EndWord, when the node is Categorical: the categories that go
+	// left are the bits of Tree.Categories[FirstWord:EndWord]. Every other number,
+	// known or not, goes right. NaN is always missing here: Missing is MissingNaN.
 	FirstWord, EndWord int32
 	Categorical        bool
-	Missing            Missing
-	DefaultLeft        bool
+	// Floor: the category of x is the integer at or below it (XGBoost), so that
+	// -0.5 is none; otherwise x is cut towards zero (LightGBM), and -0.5 is
+	// category 0.
+	Floor       bool
+	Missing     Missing
+	DefaultLeft bool
 }
 
-// Tree has its root at Nodes[0]; a tree of one leaf has no nodes. Leaves are
-// numbered as the trainer numbers them.
+// Tree has its root at Nodes[0]; a tree of one leaf has no nodes. Nodes and
+// leaves are numbered in the trainer's order; every one has exactly one parent,
+// but a parent may come after its children.
 type Tree struct {
 	Nodes      []Node
 	Leaves     []float64
 	Categories []uint32
 	// Cover of nodes and leaves (rows or hessian seen in training), for
-	// contributions; nil when the model file has none.
+	// contributions; nil when the model file has none, or a zero where a row could
+	// come.
 	NodeCover, LeafCover []float64
 	// Gain of each split, for importance; nil when the model file has none.
 	Gain []float64
@@ -96,8 +106,9 @@ type Forest struct {
 	Objective    Objective
 	Sigmoid      float64 // 1 unless LightGBM's sigmoid parameter says otherwise
 	Base         float64
-	Float32      bool
-	Average      bool // random forest: the sum is divided by the number of trees
-	FeatureNames []string
+	Float32      bool     // sums and the transform are float32: base, leaves and scores are float32 values
+	Average      bool     // LightGBM's random forest: the sum is divided by the number of trees
+	Columns      int      // length of a row; every Node.Feature is below it
+	FeatureNames []string // Columns of them, or nil when the file has none
 	Trees        []Tree
 }
