@@ -30,7 +30,7 @@ type schemaFile struct {
 
 type freshnessFile struct{ MaxAgeSeconds int64 }
 
-type inputFile struct{ Name, Type, Freshness string }
+type inputFile struct{ Name, Type, Freshness, About string }
 
 type columnFile struct {
 	Name, Encode    string
@@ -120,7 +120,7 @@ func (b *builder) inputs(list []inputFile) {
 		class := max(0, b.oneOf(path+".freshness", in.Freshness, freshnessNames[:]))
 		s.inputByName[in.Name] = Input(i)
 		s.Inputs = append(s.Inputs, InputInfo{Name: in.Name, Group: g, Text: in.Type == "text",
-			Freshness: Freshness(class), MaxAge: b.maxAge[class]})
+			Freshness: Freshness(class), MaxAge: b.maxAge[class], About: in.About})
 	}
 }
 

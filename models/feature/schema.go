@@ -77,6 +77,7 @@ type InputInfo struct {
 	Text      bool
 	Freshness Freshness
 	MaxAge    time.Duration // 0: does not age
+	About     string        // what it is, for the documentation
 }
 
 // Column describes one column of a row.
