@@ -35,7 +35,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	var o options
 	flags := flag.NewFlagSet("models", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.folder, "models", filepath.Join("bin", "bench-models"), "folder of the trained models and rows")
+	flags.StringVar(&o.folder, "models", filepath.Join("build", "bench-models"), "folder of the trained models and rows")
 	flags.StringVar(&o.python, "python", cmp.Or(os.Getenv("MILLRACE_PYTHON"), filepath.Join(".venv", "bin", "python")), "Python with lightgbm, xgboost, numpy (or MILLRACE_PYTHON)")
 	flags.StringVar(&o.only, "only", ".", "regular expression of model names to measure")
 	counts := flags.String("candidates", "1,10,100,1000", "candidates a request")
