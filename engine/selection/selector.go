@@ -56,6 +56,7 @@ type Selector struct {
 	waiting    []scored
 	best       scored // the bid that Next returned
 	batch      [batch]scored
+	short      shortlist
 	_          shards.Pad
 }
 
