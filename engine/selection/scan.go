@@ -164,13 +164,16 @@ func (s *Selector) Scores() int { return s.scores }
 func (s *Selector) beginScan() {
 	s.next, s.scans, s.candidates = 0, 0, 0
 	s.waiting = s.waiting[:0]
+	if s.predictor != nil {
+		s.predictor.encoded = false
+	}
 	s.short.n, s.short.next, s.short.chosen = 0, 0, false
 	if s.scoring = s.predicts(); !s.scoring {
 		s.ranking.Reset()
 		return
 	}
 	s.ranking.Select(batch, batchGrowth)
-	s.predictor.encoded, s.bounded = false, false
+	s.bounded = false
 }
 
 // predicts reports whether worth at this impression is a model's to say: it is
