@@ -377,10 +377,15 @@ func randomExchange(rnd *rand.Rand) (request, response []byte) {
 		var bids []string
 		for range 1 + rnd.IntN(3) {
 			adm, _ := json.Marshal(strings.ReplaceAll(pick(adms...), "'", `"`))
-			bids = append(bids, fmt.Sprintf(`{"id":"b","impid":"%d","price":%s,"adm":%s,"nurl":%q,"crid":%q,"adomain":%s,"cat":%s,"attr":[%d],"mtype":%d,"dealid":%q,"exp":%d}`, rnd.IntN(8), price(), adm,
+			bids = append(bids, fmt.Sprintf(`{"id":"b","impid":"%d","price":%s,"adm":%s,"nurl":%q,"crid":%q,"adomain":%s,"cat":%s,"attr":[%d],"mtype":%d,"dealid":%q,"exp":%d}`, rnd.IntN(len(imps)+1), pick("0.9", "1", "2", "2.5", "3"), adm,
 				pick("", "https://n/", "http://n/"), pick("", "c"), quoted(list(domains...)), quoted(list(cats...)), rnd.IntN(12), rnd.IntN(6)*rnd.IntN(2), pick("", "", "d1", "d2", "d9"), rnd.IntN(500)))
 		}
 		seatbids = append(seatbids, fmt.Sprintf(`{"seat":%q,"group":%d,"bid":[%s]}`, pick(seats...), rnd.IntN(2), strings.Join(bids, ",")))
+	}
+	if rnd.IntN(2) == 0 {
+		// Half of the requests block nothing: else hardly a bid would be accepted.
+		domains, cats, seats = nil, nil, nil
+		list = func(...string) []string { return nil }
 	}
 	request = fmt.Appendf(nil, `{"id":"r","cur":%s,"badv":%s,"bcat":%s,"cattax":%d,"wseat":%s,"bseat":%s,"imp":[%s]}`, quoted(list("USD", "EUR", "eur")), quoted(list(domains...)), quoted(list(cats...)), rnd.IntN(3),
 		quoted(list(seats...)[:0]), quoted(list(seats...)), strings.Join(imps, ","))
