@@ -115,7 +115,7 @@ func (e *Encoder) Reset(g Group) {
 // SetNumber sets an input of type number. NaN is missing; ±Inf is clipped.
 func (e *Encoder) SetNumber(in Input, v float64) {
 	s := &e.slots[in]
-	s.number, s.state = v, slotSet
+	s.number, s.state = v+0, slotSet // -0 + 0 is 0: one zero, as the trainer has it
 	if v != v {
 		s.state = slotMissing
 	}
