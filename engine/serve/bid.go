@@ -52,6 +52,7 @@ func newDecision(base string) decision {
 			conversion: shards.AlignedSlice[byte](bytes)[:0],
 		},
 	}
+	d.render.native.Lend(shards.AlignedSlice[openrtb.NativeAsset](few), shards.AlignedSlice[openrtb.Str](4*few))
 	d.answer.Bids = shards.AlignedSlice[openrtb.Bid](few)[:0]
 	copy(d.base, base)
 	return d

@@ -131,7 +131,7 @@ type Creative struct {
 	Secure bool
 	// BannerType is OpenRTB's banner type for btype; 0 where not a banner.
 	BannerType uint8
-	// Duration of a video, in whole seconds; 0 otherwise.
+	// Duration of a video or audio ad, in whole seconds; 0 otherwise.
 	DurationSeconds uint16
 	// Attributes has bit n set for creative attribute n (battr): 1 ≤ n ≤ 63.
 	Attributes uint64
