@@ -59,6 +59,14 @@ func checkJudged(t *testing.T, cases []judged) {
 	}
 }
 
+// begin parses a body and begins to patch it.
+func begin(t *testing.T, p *Patcher, body string, common *Edit) {
+	t.Helper()
+	if e := p.Begin(mustParse(t, body), []byte(body), common); !e.OK() {
+		t.Fatal(e)
+	}
+}
+
 // on is a request with one impression of the given members.
 func on(imp string, more ...string) string {
 	if !strings.Contains(imp, "{") {
@@ -303,7 +311,7 @@ func TestRule11Blocks(t *testing.T) {
 	}
 	// We do not send both wseat and bseat.
 	var p Patcher
-	if e := p.Begin([]byte(on(``, `"bseat":["s9"]`)), nil); !e.OK() {
+	if e := begin(&p, []byte(on(``, `"bseat":["s9"]`)), nil); !e.OK() {
 		t.Fatal(e)
 	}
 	if got := string(p.Append(nil, &Edit{WSeat: []string{"s1"}})); got != on(``, `"wseat":["s1"]`) {
@@ -422,7 +430,7 @@ func TestRule14FirstPriceIsSaid(t *testing.T) {
 	}
 	for _, at := range []string{``, `"at":2,`} {
 		var p Patcher
-		if e := p.Begin([]byte(`{`+at+`"id":"a",`+oneImp+`}`), &Edit{At: FirstPrice}); !e.OK() {
+		if e := begin(&p, []byte(`{`+at+`"id":"a",`+oneImp+`}`), &Edit{At: FirstPrice}); !e.OK() {
 			t.Fatal(e)
 		}
 		if r := mustParse(t, string(p.Append(nil, &Edit{}))); r.At != FirstPrice {
@@ -480,7 +488,7 @@ func TestRule19TestIsKnownToTheJudge(t *testing.T) {
 		}
 	}
 	var p Patcher
-	if e := p.Begin([]byte(on("", `"test":1`)), nil); !e.OK() || !strings.Contains(string(p.Append(nil, &Edit{})), `"test":1`) {
+	if e := begin(&p, []byte(on("", `"test":1`)), nil); !e.OK() || !strings.Contains(string(p.Append(nil, &Edit{})), `"test":1`) {
 		t.Errorf("bidders are not told: %v", e)
 	}
 }
@@ -491,7 +499,7 @@ func TestRule20EachVersionItsPlaces(t *testing.T) {
 	var p Patcher
 	for from, body := range map[string]string{"2.5": old, "2.6": new} {
 		for to, want := range map[Version]string{V25: old, V26: new, AsReceived: body} {
-			if e := p.Begin([]byte(body), nil); !e.OK() {
+			if e := begin(&p, []byte(body), nil); !e.OK() {
 				t.Fatal(e)
 			}
 			got := p.Append(nil, &Edit{Version: to})
@@ -523,7 +531,7 @@ func TestRule21SupplyChain(t *testing.T) {
 		{`"source":{"schain":"broken"}`, V26, `"source":{"schain":{"complete":0,"ver":"1.0","nodes":[{"asi":"own"}]}}`},
 	} {
 		var p Patcher
-		if e := p.Begin([]byte(`{"id":"a",`+oneImp+`,`+c.body+`}`), &edit); !e.OK() {
+		if e := begin(&p, []byte(`{"id":"a",`+oneImp+`,`+c.body+`}`), &edit); !e.OK() {
 			t.Fatal(e)
 		}
 		if got := string(p.Append(nil, &Edit{Version: c.v})); got != `{"id":"a",`+oneImp+`,`+c.want+`}` {
@@ -557,7 +565,7 @@ func TestRule23ManyImpsOneRequest(t *testing.T) {
 	}
 	// A bidder gets all it may bid on in one request, in order.
 	var p Patcher
-	if e := p.Begin([]byte(request), nil); !e.OK() {
+	if e := begin(&p, []byte(request), nil); !e.OK() {
 		t.Fatal(e)
 	}
 	r := mustParse(t, string(p.Append(nil, &Edit{OnlyImps: true, Imps: []ImpEdit{{Imp: 3}, {Imp: 50}, {Imp: 99}}})))
