@@ -149,7 +149,7 @@ func (d *Details) walker(raw Raw) walker {
 }
 
 // readObject reads a Raw into the struct at base.
-func (d *Details) readObject(raw Raw, base unsafe.Pointer, o *object) bool {
+func (d *Details) readObject(raw Raw, base unsafe.Pointer, o *table) bool {
 	if !raw.Present() {
 		return true
 	}
@@ -158,7 +158,7 @@ func (d *Details) readObject(raw Raw, base unsafe.Pointer, o *object) bool {
 }
 
 // readList reads a Raw into a slab.
-func readList[T any](d *Details, raw Raw, slab *[]T, o *object) ([]T, bool) {
+func readList[T any](d *Details, raw Raw, slab *[]T, o *table) ([]T, bool) {
 	if !raw.Present() {
 		return nil, true
 	}
@@ -176,26 +176,26 @@ func readList[T any](d *Details, raw Raw, slab *[]T, o *object) ([]T, bool) {
 
 // Metrics reads imp.metric.
 func (d *Details) Metrics(raw Raw) ([]Metric, bool) {
-	return readList(d, raw, &d.metrics, metricObject)
+	return readList(d, raw, &d.metrics, metricTable)
 }
 
 // DurFloors reads durfloors of a video, audio or deal.
 func (d *Details) DurFloors(raw Raw) ([]DurFloor, bool) {
-	return readList(d, raw, &d.floors, durFloorObject)
+	return readList(d, raw, &d.floors, durFloorTable)
 }
 
 // Companions reads companionad of a video or audio; their formats and lists
 // are those of Details.
 func (d *Details) Companions(raw Raw) ([]Banner, bool) {
-	return readList(d, raw, &d.banners, bannerObject)
+	return readList(d, raw, &d.banners, bannerTable)
 }
 
 // EIDs reads user.eids.
-func (d *Details) EIDs(raw Raw) ([]EID, bool) { return readList(d, raw, &d.eids, eidObject) }
+func (d *Details) EIDs(raw Raw) ([]EID, bool) { return readList(d, raw, &d.eids, eidTable) }
 
 // Qty reads imp.qty.
 func (d *Details) Qty(raw Raw) (q Qty, ok bool) {
-	if ok = d.readObject(raw, unsafe.Pointer(&q), qtyObject); !ok {
+	if ok = d.readObject(raw, unsafe.Pointer(&q), qtyTable); !ok {
 		q = Qty{}
 	}
 	return q, ok
@@ -203,7 +203,7 @@ func (d *Details) Qty(raw Raw) (q Qty, ok bool) {
 
 // Refresh reads imp.refresh.
 func (d *Details) Refresh(raw Raw) (r Refresh, ok bool) {
-	if ok = d.readObject(raw, unsafe.Pointer(&r), refreshObject); !ok {
+	if ok = d.readObject(raw, unsafe.Pointer(&r), refreshTable); !ok {
 		r = Refresh{}
 	}
 	return r, ok
@@ -211,7 +211,7 @@ func (d *Details) Refresh(raw Raw) (r Refresh, ok bool) {
 
 // UserAgent reads device.sua.
 func (d *Details) UserAgent(raw Raw) (u UserAgent, ok bool) {
-	if ok = d.readObject(raw, unsafe.Pointer(&u), userAgentObject); !ok {
+	if ok = d.readObject(raw, unsafe.Pointer(&u), userAgentTable); !ok {
 		u = UserAgent{}
 	}
 	return u, ok
@@ -219,7 +219,7 @@ func (d *Details) UserAgent(raw Raw) (u UserAgent, ok bool) {
 
 // SupplyChain reads source.schain.
 func (d *Details) SupplyChain(raw Raw) (c SupplyChain, ok bool) {
-	if ok = d.readObject(raw, unsafe.Pointer(&c), chainObject); !ok {
+	if ok = d.readObject(raw, unsafe.Pointer(&c), chainTable); !ok {
 		c = SupplyChain{}
 	}
 	return c, ok
@@ -227,7 +227,7 @@ func (d *Details) SupplyChain(raw Raw) (c SupplyChain, ok bool) {
 
 // Party reads a content's producer, network or channel.
 func (d *Details) Party(raw Raw) (c Party, ok bool) {
-	if ok = d.readObject(raw, unsafe.Pointer(&c), partyObject); !ok {
+	if ok = d.readObject(raw, unsafe.Pointer(&c), partyTable); !ok {
 		c = Party{}
 	}
 	return c, ok
@@ -239,16 +239,16 @@ func (p *walker) specialDetail(k int, dst unsafe.Pointer, how kind) int {
 	case nodesField:
 		// A chain without one of its nodes would be another chain.
 		before := p.dropped
-		k = detailList(p, k, (*[]SupplyChainNode)(dst), &p.d.nodes, nodeObject)
+		k = detailList(p, k, (*[]SupplyChainNode)(dst), &p.d.nodes, nodeTable)
 		p.bad = p.bad || p.dropped > before
 		return k
 	case browsersField:
-		return detailList(p, k, (*[]BrandVersion)(dst), &p.d.brands, brandObject)
+		return detailList(p, k, (*[]BrandVersion)(dst), &p.d.brands, brandTable)
 	case refSettingsField:
-		return detailList(p, k, (*[]RefreshSetting)(dst), &p.d.settings, refSettingObject)
+		return detailList(p, k, (*[]RefreshSetting)(dst), &p.d.settings, refSettingTable)
 	case uidsField:
 		s := (*UIDSpan)(dst)
-		k, s.off, s.n = list(p, k, &p.d.uids, UID{}, uidObject)
+		k, s.off, s.n = list(p, k, &p.d.uids, UID{}, uidTable)
 		return k
 	}
 	b := (*BrandVersion)(dst) // platform
@@ -256,10 +256,10 @@ func (p *walker) specialDetail(k int, dst unsafe.Pointer, how kind) int {
 	if p.b[p.x[k]] != '{' {
 		return p.null(k)
 	}
-	return p.members(k, dst, brandObject)
+	return p.members(k, dst, brandTable)
 }
 
-func detailList[T any](p *walker, k int, dst, slab *[]T, o *object) int {
+func detailList[T any](p *walker, k int, dst, slab *[]T, o *table) int {
 	var zero T
 	k, from, n := list(p, k, slab, zero, o)
 	*dst = (*slab)[from : from+n : from+n]

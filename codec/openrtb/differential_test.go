@@ -186,7 +186,7 @@ func apply20(o *openrtb2.BidRequest) (failed bool) {
 	if g := o.Regs; g != nil {
 		ext := members(g.Ext)
 		if raw := notNull(ext["gdpr"]); g.GDPR == nil && raw != nil {
-			v := flagOf(truth(raw))
+			v := flagBit(truth(raw))
 			g.GDPR = &v
 		}
 		if g.USPrivacy == "" {

@@ -80,10 +80,9 @@ type field struct {
 	kind kind
 }
 
-// object is the table of an object: a perfect hash of its fields' names. A
-// table costs a lookup where a switch costs comparisons, each a guess for the
-// processor: measured, a fifth of the whole parse.
-type object struct {
+// table is an object's: a perfect hash of its fields' names, which costs one
+// lookup where a switch costs comparisons, each a guess for the processor.
+type table struct {
 	path   string
 	mult   uint64
 	slots  [128]uint8 // hash to index in fields
@@ -109,10 +108,10 @@ func row(name string, k kind, off uintptr, has ...uintptr) field {
 // that nothing else is left in it.
 func shiftOf(n int) uint { return uint(64-8*min(n, 8)) & 63 }
 
-// newObject builds a table. It tries multipliers, always in the same order,
+// newTable builds a table. It tries multipliers, always in the same order,
 // until one sends no two names to the same slot.
-func newObject(path string, rows ...field) *object {
-	o := &object{path: path}
+func newTable(path string, rows ...field) *table {
+	o := &table{path: path}
 	if len(rows) >= len(o.fields) {
 		panic(fmt.Sprintf("openrtb: %s has more fields than a table holds", path))
 	}
@@ -129,7 +128,7 @@ func newObject(path string, rows ...field) *object {
 	panic("openrtb: no hash without collisions for " + path + ": is a name there twice?")
 }
 
-func (o *object) try(mult uint64) {
+func (o *table) try(mult uint64) {
 	clear(o.slots[:])
 	for i := range o.fields {
 		if f := &o.fields[i]; f.kind != noField {
@@ -148,14 +147,14 @@ func hashName(word uint64, n int, mult uint64) uint64 {
 }
 
 // find is the field of a name, or the one of no kind.
-func (o *object) find(name []byte) *field {
+func (o *table) find(name []byte) *field {
 	var word [8]byte
 	copy(word[:], name)
 	return o.lookup(binary.LittleEndian.Uint64(word[:])<<shiftOf(len(name)), unsafe.SliceData(name), len(name))
 }
 
 // lookup is find for a name of which the word is known.
-func (o *object) lookup(word uint64, name *byte, n int) *field {
+func (o *table) lookup(word uint64, name *byte, n int) *field {
 	f := &o.fields[o.slots[hashName(word, n, o.mult)]&63]
 	if f.word == word && int(f.n) == n && (n <= 8 || unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(name), 8)), n-8) == f.tail) {
 		return f

@@ -144,6 +144,12 @@ func (m *mutator) next() []byte {
 	return body
 }
 
+// mutate is one edited copy of one of the lines.
+func mutate(rnd *rand.Rand, lines [][]byte) []byte {
+	m := mutator{rnd: rnd, seeds: lines}
+	return m.next()
+}
+
 // value is the span of the value that begins at a token.
 func value(b []byte, x *index, k int) (from, to int) {
 	from, depth := int(x.at[k]), 0
@@ -170,7 +176,7 @@ func value(b []byte, x *index, k int) (from, to int) {
 	return from, to
 }
 
-func splice(b []byte, from, to int, with string) []byte {
+func spliced(b []byte, from, to int, with string) []byte {
 	return append(append(append(make([]byte, 0, len(b)+len(with)), b[:from]...), with...), b[to:]...)
 }
 
@@ -194,31 +200,31 @@ func (m *mutator) editTokens(b []byte) []byte {
 	key := int(x.at[colon-1])
 	switch rnd.IntN(9) {
 	case 0, 1, 2:
-		return splice(b, from, to, values[rnd.IntN(len(values))])
+		return spliced(b, from, to, values[rnd.IntN(len(values))])
 	case 3: // the value of another member
 		other := rnd.IntN(x.n)
 		f, t := value(b, x, other)
-		return splice(b, from, to, string(b[f:t]))
+		return spliced(b, from, to, string(b[f:t]))
 	case 4: // the member again, perhaps with another value
 		with := string(b[key:to]) + ","
 		if rnd.IntN(2) == 0 {
 			with = string(b[key:from]) + values[rnd.IntN(len(values))] + ","
 		}
-		return splice(b, key, key, with)
+		return spliced(b, key, key, with)
 	case 5: // without the member
 		if to < len(b) && b[to] == ',' {
 			to++
 		}
-		return splice(b, key, to, "")
+		return spliced(b, key, to, "")
 	case 6: // another name
 		all := []string{"id", "w", "ext", "data", "ID", "bidfloor", "bidfloorcur", "battr", "format", "geo", "name", "cat", "\\u0069d", "unknown", "a-very-long-name-that-nobody-knows"}
-		return splice(b, key, int(x.at[colon]), `"`+all[rnd.IntN(len(all))]+`"`)
+		return spliced(b, key, int(x.at[colon]), `"`+all[rnd.IntN(len(all))]+`"`)
 	case 7: // space
-		return splice(b, at, at, strings.Repeat([]string{" ", "\n", "\t", "\r\n"}[rnd.IntN(4)], 1+rnd.IntN(20)))
+		return spliced(b, at, at, strings.Repeat([]string{" ", "\n", "\t", "\r\n"}[rnd.IntN(4)], 1+rnd.IntN(20)))
 	}
 	// deeper
 	n := 1 + rnd.IntN(70)
-	return splice(b, from, to, strings.Repeat("[", n)+"1"+strings.Repeat("]", n))
+	return spliced(b, from, to, strings.Repeat("[", n)+"1"+strings.Repeat("]", n))
 }
 
 // editBytes makes one edit of the kinds that break parsers.
@@ -235,12 +241,12 @@ func (m *mutator) editBytes(line []byte) []byte {
 		line[at] = byte(rnd.Uint32())
 		return line
 	case 2, 3:
-		return splice(line, at, at, snippets[rnd.IntN(len(snippets))])
+		return spliced(line, at, at, snippets[rnd.IntN(len(snippets))])
 	case 4:
-		return splice(line, at, min(len(line), at+1+rnd.IntN(8)), "")
+		return spliced(line, at, min(len(line), at+1+rnd.IntN(8)), "")
 	}
 	other := m.seeds[rnd.IntN(len(m.seeds))]
-	return splice(line, at, len(line), string(other[rnd.IntN(len(other)):]))
+	return spliced(line, at, len(line), string(other[rnd.IntN(len(other)):]))
 }
 
 var mutations = flag.Int("mutations", 40_000, "how many mutated requests the differential test compares")

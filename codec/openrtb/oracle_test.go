@@ -60,7 +60,7 @@ func tri[T integer](t Tri) *T {
 	return &v
 }
 
-func flagOf(b bool) int8 {
+func flagBit(b bool) int8 {
 	if b {
 		return 1
 	}
@@ -74,7 +74,7 @@ func price(c unit.CPMMicros) float64 { return float64(c) / 1e6 }
 func (t *translator) request() *openrtb2.BidRequest {
 	r := t.r
 	o := &openrtb2.BidRequest{
-		ID: text(r.ID), Test: flagOf(r.Test), AT: int64(r.At), TMax: int64(r.TMax), AllImps: flagOf(r.AllImps),
+		ID: text(r.ID), Test: flagBit(r.Test), AT: int64(r.At), TMax: int64(r.TMax), AllImps: flagBit(r.AllImps),
 		WSeat: texts(r.Strs(r.WSeat)), BSeat: texts(r.Strs(r.BSeat)), Cur: texts(r.Strs(r.Cur)),
 		WLang: texts(r.Strs(r.WLang)), WLangB: texts(r.Strs(r.WLangB)), ACat: texts(r.Strs(r.ACat)), BCat: texts(r.Strs(r.BCat)),
 		CatTax: adcom1.CategoryTaxonomy(r.CatTax), BAdv: texts(r.Strs(r.BAdv)), BApp: texts(r.Strs(r.BApp)), Ext: message(r.Ext),
@@ -94,9 +94,9 @@ func (t *translator) request() *openrtb2.BidRequest {
 		}
 	}
 	if g := &r.Regs; g.Present {
-		o.Regs = &openrtb2.Regs{COPPA: flagOf(g.COPPA), USPrivacy: text(g.USPrivacy), GPP: text(g.GPP), GPPSID: numbers[int8](r.Ints(g.GPPSID)), Ext: message(g.Ext)}
+		o.Regs = &openrtb2.Regs{COPPA: flagBit(g.COPPA), USPrivacy: text(g.USPrivacy), GPP: text(g.GPP), GPPSID: numbers[int8](r.Ints(g.GPPSID)), Ext: message(g.Ext)}
 		if g.HasGDPR {
-			v := flagOf(g.GDPR)
+			v := flagBit(g.GDPR)
 			o.Regs.GDPR = &v
 		}
 	}
@@ -108,11 +108,11 @@ func (t *translator) request() *openrtb2.BidRequest {
 
 func (t *translator) imp(m *Imp) openrtb2.Imp {
 	r := t.r
-	secure := flagOf(m.Secure)
+	secure := flagBit(m.Secure)
 	o := openrtb2.Imp{
-		ID: text(m.ID), DisplayManager: text(m.DisplayManager), DisplayManagerVer: text(m.DisplayManagerVer), Instl: flagOf(m.Instl), TagID: text(m.TagID),
+		ID: text(m.ID), DisplayManager: text(m.DisplayManager), DisplayManagerVer: text(m.DisplayManagerVer), Instl: flagBit(m.Instl), TagID: text(m.TagID),
 		BidFloor: price(m.BidFloor), BidFloorCur: m.BidFloorCur.String(), ClickBrowser: tri[int8](m.ClickBrowser), Secure: &secure,
-		IframeBuster: texts(r.Strs(m.IframeBuster)), Rwdd: flagOf(m.Rwdd), SSAI: openrtb2.AdInsertion(m.SSAI), Exp: int64(m.Exp), DT: m.DT, Ext: message(m.Ext),
+		IframeBuster: texts(r.Strs(m.IframeBuster)), Rwdd: flagBit(m.Rwdd), SSAI: openrtb2.AdInsertion(m.SSAI), Exp: int64(m.Exp), DT: m.DT, Ext: message(m.Ext),
 	}
 	metrics, _ := t.d.Metrics(m.Metric)
 	for _, x := range metrics {
@@ -141,11 +141,11 @@ func (t *translator) imp(m *Imp) openrtb2.Imp {
 		o.Native = &openrtb2.Native{Request: text(n.Request), Ver: text(n.Ver), API: numbers[adcom1.APIFramework](r.Ints(n.API)), BAttr: numbers[adcom1.CreativeAttribute](r.Ints(n.BAttr)), Ext: message(n.Ext)}
 	}
 	if m.HasPMP {
-		o.PMP = &openrtb2.PMP{PrivateAuction: flagOf(m.PrivateAuction), Ext: message(m.PMPExt)}
+		o.PMP = &openrtb2.PMP{PrivateAuction: flagBit(m.PrivateAuction), Ext: message(m.PMPExt)}
 		for _, d := range r.Deals(m.Deals) {
 			o.PMP.Deals = append(o.PMP.Deals, openrtb2.Deal{
 				ID: text(d.ID), BidFloor: price(d.BidFloor), BidFloorCur: d.BidFloorCur.String(), AT: int64(d.At), WSeat: texts(r.Strs(d.WSeat)), WADomain: texts(r.Strs(d.WADomain)),
-				Guar: flagOf(d.Guaranteed), MinCPMPerSec: price(d.MinCPMPerSec), DurFloors: t.floors(d.DurFloors), Ext: message(d.Ext),
+				Guar: flagBit(d.Guaranteed), MinCPMPerSec: price(d.MinCPMPerSec), DurFloors: t.floors(d.DurFloors), Ext: message(d.Ext),
 			})
 		}
 	}
@@ -172,7 +172,7 @@ func (t *translator) banner(b *Banner, l *lists) openrtb2.Banner {
 	o := openrtb2.Banner{
 		W: some[int64](b.W), H: some[int64](b.H), WMax: int64(b.WMax), HMax: int64(b.HMax), WMin: int64(b.WMin), HMin: int64(b.HMin),
 		BType: numbers[openrtb2.BannerAdType](l.Ints(b.BType)), BAttr: numbers[adcom1.CreativeAttribute](l.Ints(b.BAttr)), Pos: some[adcom1.PlacementPosition](b.Pos),
-		MIMEs: texts(l.Strs(b.Mimes)), TopFrame: flagOf(b.TopFrame), ExpDir: numbers[adcom1.ExpandableDirection](l.Ints(b.ExpDir)), API: numbers[adcom1.APIFramework](l.Ints(b.API)),
+		MIMEs: texts(l.Strs(b.Mimes)), TopFrame: flagBit(b.TopFrame), ExpDir: numbers[adcom1.ExpandableDirection](l.Ints(b.ExpDir)), API: numbers[adcom1.APIFramework](l.Ints(b.API)),
 		ID: text(b.ID), Vcm: tri[int8](b.Vcm), Ext: message(b.Ext),
 	}
 	for _, f := range l.Formats(b.Formats) {
@@ -276,7 +276,7 @@ func (t *translator) data(s DataSpan) (out []openrtb2.Data) {
 }
 
 func (t *translator) device(d *Device) *openrtb2.Device {
-	dnt, lmt := flagOf(d.DNT), flagOf(d.LMT)
+	dnt, lmt := flagBit(d.DNT), flagBit(d.LMT)
 	o := &openrtb2.Device{
 		Geo: t.geo(&d.Geo), DNT: &dnt, Lmt: &lmt, UA: text(d.UA), IP: text(d.IP), IPv6: text(d.IPv6), DeviceType: adcom1.DeviceType(d.DeviceType), Make: text(d.Make), Model: text(d.Model),
 		OS: text(d.OS), OSV: text(d.OSV), HWV: text(d.HWV), H: int64(d.H), W: int64(d.W), PPI: int64(d.PPI), PxRatio: d.PxRatio, JS: tri[int8](d.JS), GeoFetch: tri[int8](d.GeoFetch),

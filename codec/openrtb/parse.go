@@ -34,7 +34,7 @@ func ParseLimits(body []byte, r *BidRequest, limit Limits) Error {
 	r.reset()
 	p := walker{parser: parser{b: body, key: &r.key, limit: limit, imp: -1}, r: r, l: &r.lists}
 	if p.begin(&r.index, '{') {
-		if k := p.members(0, unsafe.Pointer(r), requestObject); k >= 0 {
+		if k := p.members(0, unsafe.Pointer(r), requestTable); k >= 0 {
 			if k != p.n {
 				p.failAt(k, Syntax)
 			} else {

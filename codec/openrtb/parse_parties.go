@@ -5,11 +5,11 @@ import "unsafe"
 func (p *walker) specialParty(k int, dst unsafe.Pointer, how kind) int {
 	switch how {
 	case siteField:
-		return p.inventory(k, SiteInventory, siteObject)
+		return p.inventory(k, SiteInventory, siteTable)
 	case appField:
-		return p.inventory(k, AppInventory, appObject)
+		return p.inventory(k, AppInventory, appTable)
 	case doohField:
-		return p.inventory(k, DOOHInventory, doohObject)
+		return p.inventory(k, DOOHInventory, doohTable)
 	case publisherField:
 		return p.publisher(k)
 	case contentField:
@@ -17,42 +17,42 @@ func (p *walker) specialParty(k int, dst unsafe.Pointer, how kind) int {
 	case deviceField:
 		return p.device(k)
 	case deviceGeoField:
-		return p.geo(k, (*Geo)(dst), deviceGeoObject)
+		return p.geo(k, (*Geo)(dst), deviceGeoTable)
 	case userGeoField:
-		return p.geo(k, (*Geo)(dst), userGeoObject)
+		return p.geo(k, (*Geo)(dst), userGeoTable)
 	case userField:
 		return p.user(k)
 	case userDataField:
-		return p.data(k, (*DataSpan)(dst), userDataObject)
+		return p.data(k, (*DataSpan)(dst), userDataTable)
 	case contentDataField:
-		return p.data(k, (*DataSpan)(dst), contentDataObject)
+		return p.data(k, (*DataSpan)(dst), contentDataTable)
 	case segmentsField:
 		s := (*SegmentSpan)(dst)
-		k, s.off, s.n = list(p, k, &p.l.segments, Segment{}, segmentObject)
+		k, s.off, s.n = list(p, k, &p.l.segments, Segment{}, segmentTable)
 		return k
 	case userExtField:
 		u := &p.r.User
 		u.Ext, u.old25.consent, u.old25.eids = Raw{}, Str{}, Raw{}
-		return p.extension(k, unsafe.Pointer(u), &u.Ext, userExtObject)
+		return p.extension(k, unsafe.Pointer(u), &u.Ext, userExtTable)
 	case regsField:
 		return p.regs(k)
 	case regsExtField:
 		g := &p.r.Regs
 		empty := Regs{}
 		g.Ext, g.old25 = Raw{}, empty.old25
-		return p.extension(k, unsafe.Pointer(g), &g.Ext, regsExtObject)
+		return p.extension(k, unsafe.Pointer(g), &g.Ext, regsExtTable)
 	case sourceField:
 		return p.source(k)
 	case sourceExtField:
 		s := &p.r.Source
 		s.Ext, s.old25.schain = Raw{}, Raw{}
-		return p.extension(k, unsafe.Pointer(s), &s.Ext, sourceExtObject)
+		return p.extension(k, unsafe.Pointer(s), &s.Ext, sourceExtTable)
 	}
 	panic("openrtb: a field's kind is read by nobody")
 }
 
 // inventory reads a site, app or screen; a request has at most one.
-func (p *walker) inventory(k int, kind InventoryKind, o *object) int {
+func (p *walker) inventory(k int, kind InventoryKind, o *table) int {
 	d := &p.r.Inventory
 	if p.b[p.x[k]] != '{' {
 		if k = p.null(k); d.Kind == kind {
@@ -80,7 +80,7 @@ func (p *walker) publisher(k int) int {
 	if p.b[p.x[k]] != '{' {
 		return p.null(k)
 	}
-	return p.members(k, unsafe.Pointer(d), publisherObject)
+	return p.members(k, unsafe.Pointer(d), publisherTable)
 }
 
 func (p *walker) content(k int) int {
@@ -92,7 +92,7 @@ func (p *walker) content(k int) int {
 		return p.null(k)
 	}
 	c.Present = true
-	return p.members(k, unsafe.Pointer(c), contentObject)
+	return p.members(k, unsafe.Pointer(c), contentTable)
 }
 
 // device: a number that can't be read leaves its field empty; dropping the
@@ -106,13 +106,13 @@ func (p *walker) device(k int) int {
 		return p.null(k)
 	}
 	d.Present = true
-	k = p.members(k, unsafe.Pointer(d), deviceObject)
+	k = p.members(k, unsafe.Pointer(d), deviceTable)
 	p.bad = false
 	return k
 }
 
 // geo reads a place; an invalid one is no place at all.
-func (p *walker) geo(k int, g *Geo, o *object) int {
+func (p *walker) geo(k int, g *Geo, o *table) int {
 	if g.Present {
 		*g = Geo{}
 	}
@@ -131,7 +131,7 @@ func (p *walker) geo(k int, g *Geo, o *object) int {
 	return k
 }
 
-func (p *walker) data(k int, s *DataSpan, o *object) int {
+func (p *walker) data(k int, s *DataSpan, o *table) int {
 	k, s.off, s.n = list(p, k, &p.l.data, Data{}, o)
 	return k
 }
@@ -145,7 +145,7 @@ func (p *walker) user(k int) int {
 		return p.null(k)
 	}
 	u.Present = true
-	k = p.members(k, unsafe.Pointer(u), userObject)
+	k = p.members(k, unsafe.Pointer(u), userTable)
 	if u.Consent.IsZero() {
 		u.Consent = u.old25.consent
 	}
@@ -165,7 +165,7 @@ func (p *walker) regs(k int) int {
 		return p.null(k)
 	}
 	g.Present = true
-	k = p.members(k, unsafe.Pointer(g), regsObject)
+	k = p.members(k, unsafe.Pointer(g), regsTable)
 	if !g.HasGDPR {
 		g.GDPR, g.HasGDPR = g.old25.gdpr, g.old25.hasGDPR
 	}
@@ -191,7 +191,7 @@ func (p *walker) source(k int) int {
 		return p.null(k)
 	}
 	s.Present = true
-	k = p.members(k, unsafe.Pointer(s), sourceObject)
+	k = p.members(k, unsafe.Pointer(s), sourceTable)
 	if !s.SChain.Present() {
 		s.SChain = s.old25.schain
 	}

@@ -92,11 +92,11 @@ func (p *walker) specialImp(k int, base, dst unsafe.Pointer, how kind) int {
 	case bannerField:
 		m := (*Imp)(base)
 		m.Banner = Banner{}
-		return p.media(k, m, BannerMedia, dst, bannerObject)
+		return p.media(k, m, BannerMedia, dst, bannerTable)
 	case videoField:
 		m := (*Imp)(base)
 		m.Video = Video{}
-		k = p.media(k, m, VideoMedia, dst, videoObject)
+		k = p.media(k, m, VideoMedia, dst, videoTable)
 		if v := &m.Video; v.protocol != 0 && v.Protocols.n == 0 {
 			v.Protocols = IntSpan{uint32(len(p.l.ints)), 1}
 			p.l.ints = append(p.l.ints, v.protocol)
@@ -105,27 +105,27 @@ func (p *walker) specialImp(k int, base, dst unsafe.Pointer, how kind) int {
 	case audioField:
 		m := (*Imp)(base)
 		m.Audio = Audio{}
-		return p.media(k, m, AudioMedia, dst, audioObject)
+		return p.media(k, m, AudioMedia, dst, audioTable)
 	case nativeField:
 		m := (*Imp)(base)
 		m.Native = Native{}
-		return p.media(k, m, NativeMedia, dst, nativeObject)
+		return p.media(k, m, NativeMedia, dst, nativeTable)
 	case pmpField:
 		return p.pmp(k, (*Imp)(base))
 	case formatsField:
 		s := (*FormatSpan)(dst)
-		k, s.off, s.n = list(p, k, &p.l.formats, Format{}, formatObject)
+		k, s.off, s.n = list(p, k, &p.l.formats, Format{}, formatTable)
 		return k
 	case dealsField:
 		s := (*DealSpan)(dst)
-		k, s.off, s.n = list(p, k, &p.l.deals, Deal{BidFloorCur: unit.USD}, dealObject)
+		k, s.off, s.n = list(p, k, &p.l.deals, Deal{BidFloorCur: unit.USD}, dealTable)
 		return k
 	case impExtField:
 		m := (*Imp)(base)
 		m.rewarded = false
-		return p.extension(k, base, &m.Ext, impExtObject)
+		return p.extension(k, base, &m.Ext, impExtTable)
 	}
-	return p.extension(k, base, nil, prebidObject)
+	return p.extension(k, base, nil, prebidTable)
 }
 
 func (p *walker) imps(k int) int {
@@ -184,7 +184,7 @@ func (m *Imp) clear() {
 func (p *walker) impression(k int, m *Imp) int {
 	start := p.pos(k)
 	m.clear()
-	if k = p.members(k, unsafe.Pointer(m), impObject); k < 0 {
+	if k = p.members(k, unsafe.Pointer(m), impTable); k < 0 {
 		return k
 	}
 	m.Rwdd = m.Rwdd || m.rewarded
@@ -202,7 +202,7 @@ func (p *walker) impression(k int, m *Imp) int {
 
 // media reads the object of a media type: absent, or listed, and valid unless
 // it has a bad number.
-func (p *walker) media(k int, m *Imp, t MediaType, dst unsafe.Pointer, o *object) int {
+func (p *walker) media(k int, m *Imp, t MediaType, dst unsafe.Pointer, o *table) int {
 	m.Media &^= t.Mask()
 	m.Listed &^= t.Mask()
 	if p.b[p.x[k]] != '{' {
@@ -226,12 +226,12 @@ func (p *walker) pmp(k int, m *Imp) int {
 		return p.null(k)
 	}
 	m.HasPMP = true
-	return p.members(k, unsafe.Pointer(m), pmpObject)
+	return p.members(k, unsafe.Pointer(m), pmpTable)
 }
 
 // extension reads what is known of an ext and keeps it as a whole. Nothing in
 // ext is ever a fault, but for its syntax.
-func (p *walker) extension(k int, base unsafe.Pointer, whole *Raw, o *object) int {
+func (p *walker) extension(k int, base unsafe.Pointer, whole *Raw, o *table) int {
 	if p.b[p.x[k]] != '{' {
 		if whole == nil {
 			return p.skip(k)

@@ -4,9 +4,9 @@ import "unsafe"
 
 // The tables of the request's objects: what is not here is skipped.
 
-var requestObject = func() *object {
+var requestTable = func() *table {
 	var v BidRequest
-	return newObject("",
+	return newTable("",
 		row("id", strField, unsafe.Offsetof(v.ID)),
 		row("imp", impsField, 0),
 		row("site", siteField, 0),
@@ -68,15 +68,15 @@ func dataRows() []field {
 }
 
 var (
-	deviceGeoObject   = newObject("device.geo", geoRows()...)
-	userGeoObject     = newObject("user.geo", geoRows()...)
-	userDataObject    = newObject("user.data[]", dataRows()...)
-	contentDataObject = newObject("content.data[]", dataRows()...)
+	deviceGeoTable   = newTable("device.geo", geoRows()...)
+	userGeoTable     = newTable("user.geo", geoRows()...)
+	userDataTable    = newTable("user.data[]", dataRows()...)
+	contentDataTable = newTable("content.data[]", dataRows()...)
 )
 
-var segmentObject = func() *object {
+var segmentTable = func() *table {
 	var v Segment
-	return newObject("segment[]",
+	return newTable("segment[]",
 		row("id", strField, unsafe.Offsetof(v.ID)),
 		row("name", strField, unsafe.Offsetof(v.Name)),
 		row("value", strField, unsafe.Offsetof(v.Value)),
@@ -84,9 +84,9 @@ var segmentObject = func() *object {
 	)
 }()
 
-var deviceObject = func() *object {
+var deviceTable = func() *table {
 	var v Device
-	return newObject("device",
+	return newTable("device",
 		row("ua", strField, unsafe.Offsetof(v.UA)),
 		row("sua", objectRaw, unsafe.Offsetof(v.SUA)),
 		row("ip", strField, unsafe.Offsetof(v.IP)),
@@ -123,9 +123,9 @@ var deviceObject = func() *object {
 	)
 }()
 
-var userObject = func() *object {
+var userTable = func() *table {
 	var v User
-	return newObject("user",
+	return newTable("user",
 		row("id", strField, unsafe.Offsetof(v.ID)),
 		row("buyeruid", strField, unsafe.Offsetof(v.BuyerUID)),
 		row("yob", intField, unsafe.Offsetof(v.YOB)),
@@ -141,17 +141,17 @@ var userObject = func() *object {
 	)
 }()
 
-var userExtObject = func() *object {
+var userExtTable = func() *table {
 	var v User
-	return newObject("user.ext",
+	return newTable("user.ext",
 		row("consent", extStr, unsafe.Offsetof(v.old25)+unsafe.Offsetof(v.old25.consent)),
 		row("eids", rawField, unsafe.Offsetof(v.old25)+unsafe.Offsetof(v.old25.eids)),
 	)
 }()
 
-var regsObject = func() *object {
+var regsTable = func() *table {
 	var v Regs
-	return newObject("regs",
+	return newTable("regs",
 		row("coppa", wishField, unsafe.Offsetof(v.COPPA)),
 		row("gdpr", wishField, unsafe.Offsetof(v.GDPR), unsafe.Offsetof(v.HasGDPR)),
 		row("us_privacy", strField, unsafe.Offsetof(v.USPrivacy)),
@@ -161,10 +161,10 @@ var regsObject = func() *object {
 	)
 }()
 
-var regsExtObject = func() *object {
+var regsExtTable = func() *table {
 	var v Regs
 	at := unsafe.Offsetof(v.old25)
-	return newObject("regs.ext",
+	return newTable("regs.ext",
 		row("gdpr", extFlag, at+unsafe.Offsetof(v.old25.gdpr), at+unsafe.Offsetof(v.old25.hasGDPR)),
 		row("us_privacy", extStr, at+unsafe.Offsetof(v.old25.usPrivacy)),
 		row("gpp", extStr, at+unsafe.Offsetof(v.old25.gpp)),
@@ -172,9 +172,9 @@ var regsExtObject = func() *object {
 	)
 }()
 
-var sourceObject = func() *object {
+var sourceTable = func() *table {
 	var v Source
-	return newObject("source",
+	return newTable("source",
 		row("fd", intField, unsafe.Offsetof(v.FD)),
 		row("tid", strField, unsafe.Offsetof(v.TID)),
 		row("pchain", strField, unsafe.Offsetof(v.PChain)),
@@ -183,9 +183,9 @@ var sourceObject = func() *object {
 	)
 }()
 
-var sourceExtObject = func() *object {
+var sourceExtTable = func() *table {
 	var v Source
-	return newObject("source.ext",
+	return newTable("source.ext",
 		row("schain", rawField, unsafe.Offsetof(v.old25)+unsafe.Offsetof(v.old25.schain)),
 	)
 }()

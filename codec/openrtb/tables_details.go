@@ -2,9 +2,9 @@ package openrtb
 
 import "unsafe"
 
-var metricObject = func() *object {
+var metricTable = func() *table {
 	var v Metric
-	return newObject("imp[].metric[]",
+	return newTable("imp[].metric[]",
 		row("type", strField, unsafe.Offsetof(v.Type)),
 		row("value", floatField, unsafe.Offsetof(v.Value)),
 		row("vendor", strField, unsafe.Offsetof(v.Vendor)),
@@ -12,9 +12,9 @@ var metricObject = func() *object {
 	)
 }()
 
-var qtyObject = func() *object {
+var qtyTable = func() *table {
 	var v Qty
-	return newObject("imp[].qty",
+	return newTable("imp[].qty",
 		row("multiplier", floatField, unsafe.Offsetof(v.Multiplier)),
 		row("sourcetype", intField, unsafe.Offsetof(v.SourceType)),
 		row("vendor", strField, unsafe.Offsetof(v.Vendor)),
@@ -22,27 +22,27 @@ var qtyObject = func() *object {
 	)
 }()
 
-var refreshObject = func() *object {
+var refreshTable = func() *table {
 	var v Refresh
-	return newObject("imp[].refresh",
+	return newTable("imp[].refresh",
 		row("refsettings", refSettingsField, unsafe.Offsetof(v.Settings)),
 		row("count", intField, unsafe.Offsetof(v.Count), unsafe.Offsetof(v.HasCount)),
 		row("ext", rawField, unsafe.Offsetof(v.Ext)),
 	)
 }()
 
-var refSettingObject = func() *object {
+var refSettingTable = func() *table {
 	var v RefreshSetting
-	return newObject("imp[].refresh.refsettings[]",
+	return newTable("imp[].refresh.refsettings[]",
 		row("reftype", intField, unsafe.Offsetof(v.RefType)),
 		row("minint", intField, unsafe.Offsetof(v.MinInt)),
 		row("ext", rawField, unsafe.Offsetof(v.Ext)),
 	)
 }()
 
-var durFloorObject = func() *object {
+var durFloorTable = func() *table {
 	var v DurFloor
-	return newObject("durfloors[]",
+	return newTable("durfloors[]",
 		row("mindur", intField, unsafe.Offsetof(v.MinDur)),
 		row("maxdur", intField, unsafe.Offsetof(v.MaxDur)),
 		row("bidfloor", cpmField, unsafe.Offsetof(v.BidFloor)),
@@ -50,9 +50,9 @@ var durFloorObject = func() *object {
 	)
 }()
 
-var userAgentObject = func() *object {
+var userAgentTable = func() *table {
 	var v UserAgent
-	return newObject("device.sua",
+	return newTable("device.sua",
 		row("browsers", browsersField, unsafe.Offsetof(v.Browsers)),
 		row("platform", platformField, unsafe.Offsetof(v.Platform)),
 		row("mobile", triField, unsafe.Offsetof(v.Mobile)),
@@ -64,18 +64,18 @@ var userAgentObject = func() *object {
 	)
 }()
 
-var brandObject = func() *object {
+var brandTable = func() *table {
 	var v BrandVersion
-	return newObject("device.sua.browsers[]",
+	return newTable("device.sua.browsers[]",
 		row("brand", strField, unsafe.Offsetof(v.Brand)),
 		row("version", strsField, unsafe.Offsetof(v.Version)),
 		row("ext", rawField, unsafe.Offsetof(v.Ext)),
 	)
 }()
 
-var eidObject = func() *object {
+var eidTable = func() *table {
 	var v EID
-	return newObject("user.eids[]",
+	return newTable("user.eids[]",
 		row("inserter", strField, unsafe.Offsetof(v.Inserter)),
 		row("matcher", strField, unsafe.Offsetof(v.Matcher)),
 		row("mm", intField, unsafe.Offsetof(v.MM)),
@@ -85,18 +85,18 @@ var eidObject = func() *object {
 	)
 }()
 
-var uidObject = func() *object {
+var uidTable = func() *table {
 	var v UID
-	return newObject("user.eids[].uids[]",
+	return newTable("user.eids[].uids[]",
 		row("id", strField, unsafe.Offsetof(v.ID)),
 		row("atype", intField, unsafe.Offsetof(v.AType)),
 		row("ext", rawField, unsafe.Offsetof(v.Ext)),
 	)
 }()
 
-var chainObject = func() *object {
+var chainTable = func() *table {
 	var v SupplyChain
-	return newObject("source.schain",
+	return newTable("source.schain",
 		row("complete", intField, unsafe.Offsetof(v.Complete)),
 		row("ver", strField, unsafe.Offsetof(v.Ver)),
 		row("nodes", nodesField, unsafe.Offsetof(v.Nodes)),
@@ -104,9 +104,9 @@ var chainObject = func() *object {
 	)
 }()
 
-var nodeObject = func() *object {
+var nodeTable = func() *table {
 	var v SupplyChainNode
-	return newObject("source.schain.nodes[]",
+	return newTable("source.schain.nodes[]",
 		row("asi", strField, unsafe.Offsetof(v.ASI)),
 		row("sid", strField, unsafe.Offsetof(v.SID)),
 		row("rid", strField, unsafe.Offsetof(v.RID)),
@@ -117,10 +117,10 @@ var nodeObject = func() *object {
 	)
 }()
 
-// partyObject also serves networks and channels, which have no categories.
-var partyObject = func() *object {
+// partyTable also serves networks and channels, which have no categories.
+var partyTable = func() *table {
 	var v Party
-	return newObject("content.producer|network|channel",
+	return newTable("content.producer|network|channel",
 		row("id", strField, unsafe.Offsetof(v.ID)),
 		row("name", strField, unsafe.Offsetof(v.Name)),
 		row("cattax", intField, unsafe.Offsetof(v.CatTax)),

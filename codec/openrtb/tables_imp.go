@@ -2,9 +2,9 @@ package openrtb
 
 import "unsafe"
 
-var impObject = func() *object {
+var impTable = func() *table {
 	var v Imp
-	return newObject("imp[]",
+	return newTable("imp[]",
 		row("id", strField, unsafe.Offsetof(v.ID)),
 		row("metric", arrayRaw, unsafe.Offsetof(v.Metric)),
 		row("banner", bannerField, unsafe.Offsetof(v.Banner)),
@@ -31,25 +31,25 @@ var impObject = func() *object {
 	)
 }()
 
-var impExtObject = func() *object {
+var impExtTable = func() *table {
 	var v Imp
-	return newObject("imp[].ext",
+	return newTable("imp[].ext",
 		row("rwdd", extFlag, unsafe.Offsetof(v.rewarded)),
 		row("is_rewarded_inventory", extFlag, unsafe.Offsetof(v.rewarded)),
 		row("prebid", prebidField, 0),
 	)
 }()
 
-var prebidObject = func() *object {
+var prebidTable = func() *table {
 	var v Imp
-	return newObject("imp[].ext.prebid",
+	return newTable("imp[].ext.prebid",
 		row("is_rewarded_inventory", extFlag, unsafe.Offsetof(v.rewarded)),
 	)
 }()
 
-var bannerObject = func() *object {
+var bannerTable = func() *table {
 	var v Banner
-	return newObject("imp[].banner",
+	return newTable("imp[].banner",
 		row("format", formatsField, unsafe.Offsetof(v.Formats)),
 		row("w", sizeField, unsafe.Offsetof(v.W)),
 		row("h", sizeField, unsafe.Offsetof(v.H)),
@@ -70,9 +70,9 @@ var bannerObject = func() *object {
 	)
 }()
 
-var formatObject = func() *object {
+var formatTable = func() *table {
 	var v Format
-	return newObject("imp[].banner.format[]",
+	return newTable("imp[].banner.format[]",
 		row("w", sizeField, unsafe.Offsetof(v.W)),
 		row("h", sizeField, unsafe.Offsetof(v.H)),
 		row("wratio", sizeField, unsafe.Offsetof(v.WRatio)),
@@ -82,9 +82,9 @@ var formatObject = func() *object {
 	)
 }()
 
-var videoObject = func() *object {
+var videoTable = func() *table {
 	var v Video
-	return newObject("imp[].video",
+	return newTable("imp[].video",
 		row("mimes", strsField, unsafe.Offsetof(v.Mimes)),
 		row("minduration", sizeField, unsafe.Offsetof(v.MinDuration)),
 		row("maxduration", sizeField, unsafe.Offsetof(v.MaxDuration)),
@@ -125,9 +125,9 @@ var videoObject = func() *object {
 	)
 }()
 
-var audioObject = func() *object {
+var audioTable = func() *table {
 	var v Audio
-	return newObject("imp[].audio",
+	return newTable("imp[].audio",
 		row("mimes", strsField, unsafe.Offsetof(v.Mimes)),
 		row("minduration", sizeField, unsafe.Offsetof(v.MinDuration)),
 		row("maxduration", sizeField, unsafe.Offsetof(v.MaxDuration)),
@@ -157,9 +157,9 @@ var audioObject = func() *object {
 	)
 }()
 
-var nativeObject = func() *object {
+var nativeTable = func() *table {
 	var v Native
-	return newObject("imp[].native",
+	return newTable("imp[].native",
 		row("request", strField, unsafe.Offsetof(v.Request)),
 		row("ver", strField, unsafe.Offsetof(v.Ver)),
 		row("api", intsField, unsafe.Offsetof(v.API)),
@@ -168,10 +168,10 @@ var nativeObject = func() *object {
 	)
 }()
 
-// pmpObject is read into the impression.
-var pmpObject = func() *object {
+// pmpTable is read into the impression.
+var pmpTable = func() *table {
 	var v Imp
-	return newObject("imp[].pmp",
+	return newTable("imp[].pmp",
 		// Unreadable: the impression is invalid, and private until then.
 		row("private_auction", wishField, unsafe.Offsetof(v.PrivateAuction)),
 		row("deals", dealsField, unsafe.Offsetof(v.Deals)),
@@ -179,9 +179,9 @@ var pmpObject = func() *object {
 	)
 }()
 
-var dealObject = func() *object {
+var dealTable = func() *table {
 	var v Deal
-	return newObject("imp[].pmp.deals[]",
+	return newTable("imp[].pmp.deals[]",
 		row("id", strField, unsafe.Offsetof(v.ID)),
 		row("bidfloor", cpmField, unsafe.Offsetof(v.BidFloor), unsafe.Offsetof(v.HasBidFloor)),
 		row("bidfloorcur", currencyOf, unsafe.Offsetof(v.BidFloorCur)),

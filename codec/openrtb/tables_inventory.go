@@ -30,9 +30,9 @@ func pagesRows(more ...field) []field {
 	)
 }
 
-var siteObject = func() *object {
+var siteTable = func() *table {
 	var v Inventory
-	return newObject("site", pagesRows(
+	return newTable("site", pagesRows(
 		row("page", strField, unsafe.Offsetof(v.Page)),
 		row("ref", strField, unsafe.Offsetof(v.Ref)),
 		row("search", strField, unsafe.Offsetof(v.Search)),
@@ -40,9 +40,9 @@ var siteObject = func() *object {
 	)...)
 }()
 
-var appObject = func() *object {
+var appTable = func() *table {
 	var v Inventory
-	return newObject("app", pagesRows(
+	return newTable("app", pagesRows(
 		row("bundle", strField, unsafe.Offsetof(v.Bundle)),
 		row("storeurl", strField, unsafe.Offsetof(v.StoreURL)),
 		row("ver", strField, unsafe.Offsetof(v.Ver)),
@@ -50,18 +50,18 @@ var appObject = func() *object {
 	)...)
 }()
 
-var doohObject = func() *object {
+var doohTable = func() *table {
 	var v Inventory
-	return newObject("dooh", inventoryRows(
+	return newTable("dooh", inventoryRows(
 		row("venuetype", strsField, unsafe.Offsetof(v.VenueType)),
 		row("venuetypetax", intField, unsafe.Offsetof(v.VenueTypeTax), unsafe.Offsetof(v.HasVenueTypeTax)),
 	)...)
 }()
 
-// publisherObject is read into the inventory.
-var publisherObject = func() *object {
+// publisherTable is read into the inventory.
+var publisherTable = func() *table {
 	var v Inventory
-	return newObject("publisher",
+	return newTable("publisher",
 		row("id", strField, unsafe.Offsetof(v.PublisherID)),
 		row("name", strField, unsafe.Offsetof(v.PublisherName)),
 		row("domain", strField, unsafe.Offsetof(v.PublisherDomain)),
@@ -71,9 +71,9 @@ var publisherObject = func() *object {
 	)
 }()
 
-var contentObject = func() *object {
+var contentTable = func() *table {
 	var v Content
-	return newObject("content",
+	return newTable("content",
 		row("id", strField, unsafe.Offsetof(v.ID)),
 		row("episode", intField, unsafe.Offsetof(v.Episode)),
 		row("title", strField, unsafe.Offsetof(v.Title)),

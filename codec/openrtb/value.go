@@ -67,3 +67,11 @@ func (p *parser) opens(i int, bracket byte) (next int, ok bool) {
 	}
 	return p.fail(i, Type), false
 }
+
+// lenientStr reads a string inside ext, where nothing is required to be one.
+func (p *parser) lenientStr(i int, dst *Str) int {
+	if p.b[i] == '"' {
+		return p.str(i, dst)
+	}
+	return p.skip(i)
+}

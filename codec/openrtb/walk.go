@@ -64,7 +64,7 @@ const (
 
 // members reads the object whose brace is token k into the struct at base, by
 // its table.
-func (p *walker) members(k int, base unsafe.Pointer, o *object) int {
+func (p *walker) members(k int, base unsafe.Pointer, o *table) int {
 	b, x := p.b, p.x
 	if p.depth++; p.depth > p.limit.Depth {
 		return p.failAt(k, TooDeep)
@@ -154,14 +154,14 @@ func (p *walker) members(k int, base unsafe.Pointer, o *object) int {
 }
 
 // failMember is a fault between the members of an object.
-func (p *walker) failMember(k int, o *object) int {
+func (p *walker) failMember(k int, o *table) int {
 	p.failAt(k, Syntax)
 	return p.faultIn(o.path, "")
 }
 
 // slowKey reads the key at token k that is not as most are: its field, and the
 // token of its value.
-func (p *walker) slowKey(k int, o *object) (*field, int) {
+func (p *walker) slowKey(k int, o *table) (*field, int) {
 	i := int(p.x[k]) + 1
 	end, escaped := p.scan(i)
 	if end < 0 {

@@ -109,7 +109,7 @@ func (p *walker) ints(k int, dst *IntSpan) int {
 
 // list reads a list of objects into a slab: each begins as zero, null is left
 // out, and so is one with a bad number.
-func list[T any](p *walker, k int, slab *[]T, zero T, o *object) (next int, from, n uint32) {
+func list[T any](p *walker, k int, slab *[]T, zero T, o *table) (next int, from, n uint32) {
 	from = uint32(len(*slab))
 	k, more := p.opensList(k)
 	if !more {

@@ -94,6 +94,9 @@ func (c *compiler) creative(p place, l *pendingLine, spec *CreativeSpec) (cr Cre
 	for _, t := range texts {
 		cr.Categories = append(cr.Categories, c.keep(string(appendUpper(nil, t))))
 	}
+	if len(cr.Categories) > 0 {
+		cr.CategoryKey = uint32(unit.HashID("category", cr.Categories[0])) | 1
+	}
 	for i, a := range spec.Attributes {
 		if a < 1 || a > 63 {
 			c.fault(p, "attr["+strconv.Itoa(i)+"]", fmt.Sprintf("%d is not a creative attribute", a), "write a number of AdCOM's list, 1 to 20")
@@ -244,6 +247,13 @@ func (c *compiler) priors(p place, spec *CreativeSpec, cr *Creative) {
 		ctr = defaultCTRNative
 	}
 	cr.CTR, cr.CVR = rate("ctr", spec.CTR, ctr), rate("cvr", spec.CVR, defaultCVR)
+	cr.Quality = QualityDefault
+	if q := spec.Quality; q != nil {
+		if !(*q >= 0 && *q <= QualityMax) {
+			c.fault(p, "quality", strconv.FormatFloat(*q, 'g', -1, 64)+" is not a quality", "write 0 to 10; 7 is as good as saying nothing")
+		}
+		cr.Quality = float32(*q)
+	}
 }
 
 // blockRules notes everything that a blocklist may name the creative by.

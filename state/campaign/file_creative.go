@@ -23,12 +23,14 @@ type CreativeSpec struct {
 	Bundle     string   `yaml:"bundle"`
 	Language   string   `yaml:"language"`
 	// Secure: no content without TLS. By default it is looked up in the content.
-	Secure *bool       `yaml:"secure"`
-	CTR    *float64    `yaml:"ctr"`
-	CVR    *float64    `yaml:"cvr"`
-	Video  *LinearSpec `yaml:"video"`
-	Audio  *LinearSpec `yaml:"audio"`
-	Native *NativeSpec `yaml:"native"`
+	Secure *bool    `yaml:"secure"`
+	CTR    *float64 `yaml:"ctr"`
+	CVR    *float64 `yaml:"cvr"`
+	// Quality 0…10 scales its rank: see QualityDefault.
+	Quality *float64    `yaml:"quality"`
+	Video   *LinearSpec `yaml:"video"`
+	Audio   *LinearSpec `yaml:"audio"`
+	Native  *NativeSpec `yaml:"native"`
 }
 
 // LinearSpec is a linear video or audio ad: files of its own, or a wrapper

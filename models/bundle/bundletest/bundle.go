@@ -73,7 +73,7 @@ func Directory(t testing.TB, dir string, o Options) {
 		"ctr.txt":          forest(r, schema, o, 0),
 		"cvr.txt":          forest(r, schema, o, 0),
 		"context.txt":      forest(r, schema, o, schema.Width(feature.User)),
-		"calibration.json": []byte(calibration),
+		"calibration.json": []byte(calibrationText),
 	}
 	files["golden.json"] = golden(t, r, schema, o, files)
 	manifest := map[string]any{
@@ -106,7 +106,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-const calibration = `{"ctr":{"kind":"platt","global":{"a":1,"b":-3}},"cvr":{"kind":"platt","global":{"a":0.5,"b":-2}},
+const calibrationText = `{"ctr":{"kind":"platt","global":{"a":1,"b":-3}},"cvr":{"kind":"platt","global":{"a":0.5,"b":-2}},
 "context":{"kind":"isotonic","global":{"x":[-4,-1,0,2],"y":[0.001,0.01,0.02,0.2]}}}`
 
 // forest is LightGBM's text of random trees on the columns from first on.
