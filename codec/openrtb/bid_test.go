@@ -1,8 +1,10 @@
 package openrtb
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -44,14 +46,15 @@ var fullResponse = []byte(`{"id":"8f2a4c1e","bidid":"b-77","cur":"USD","customda
 	{"id":"2","impid":"2","price":0.36,"adm":"<script src='https://cdn.example/a.js'></script>","adomain":["other.example"],"crid":"cr2","mtype":1}]},
 	{"seat":"seat-2","group":1,"bid":[{"id":"3","impid":"1","price":1.3,"adm":"<VAST version=\"3.0\"></VAST>","crid":"v","mtype":2}]}]}`)
 
+// responseFacts is a view as text, one line an object.
 func responseFacts(r *BidResponse) []string {
 	f := []string{fmt.Sprintf("%q %q %q %v %d %s", r.ID, r.BidID, r.CustomData, r.Cur, max(r.NBR, 0), r.Ext.Bytes())}
 	for i := range r.Seats {
 		s := &r.Seats[i]
 		f = append(f, fmt.Sprintf("%q %v %s", s.Seat, s.Group, s.Ext.Bytes()))
 		for _, b := range r.BidsOf(s) {
-			f = append(f, fmt.Sprintf("%q %q %q %q %q %q %q %v %q %q %q %q %q %d %v %v %v %d %d %d %q %q %q %d %d %d %d %d %d %d %d %s", b.ID, b.ImpID, b.NURL, b.BURL, b.LURL, b.Adm, b.AdID, strList(r.Strs(b.ADomain)),
-				b.Bundle, b.IURL, b.CID, b.CRID, b.Tactic, b.CatTax, strList(r.Strs(b.Cat)), r.Ints(b.Attr), r.Ints(b.APIs), b.API, b.Protocol, b.QAGMediaRating, b.Language, b.LangB, b.DealID,
+			f = append(f, fmt.Sprintf("%q %q %q %q %q %q %q %v %q %q %q %q %q %d %v %v %v %d %d %d %q %q %q %d %d %d %d %d %d %d %d %s", b.ID, b.ImpID, b.NURL, b.BURL, b.LURL, b.Adm, b.AdID, quotedTexts(r.Strs(b.ADomain)),
+				b.Bundle, b.IURL, b.CID, b.CRID, b.Tactic, b.CatTax, quotedTexts(r.Strs(b.Cat)), r.Ints(b.Attr), r.Ints(b.APIs), b.API, b.Protocol, b.QAGMediaRating, b.Language, b.LangB, b.DealID,
 				b.W, b.H, b.WRatio, b.HRatio, b.Exp, b.Dur, b.MType, b.SlotInPod, b.Ext.Bytes()))
 		}
 	}
@@ -63,12 +66,75 @@ func oracleResponseFacts(r *openrtb2.BidResponse) []string {
 	for _, s := range r.SeatBid {
 		f = append(f, fmt.Sprintf("%q %v %s", s.Seat, s.Group != 0, notNull(s.Ext)))
 		for _, b := range s.Bid {
-			f = append(f, fmt.Sprintf("%q %q %q %q %q %q %q %v %q %q %q %q %q %d %v %v %v %d %d %d %q %q %q %d %d %d %d %d %d %d %d %s", b.ID, b.ImpID, b.NURL, b.BURL, b.LURL, b.AdM, b.AdID, strList(b.ADomain),
-				b.Bundle, b.IURL, b.CID, b.CrID, b.Tactic, b.CatTax, strList(b.Cat), b.Attr, b.APIs, b.API, b.Protocol, b.QAGMediaRating, b.Language, b.LangB, b.DealID,
+			f = append(f, fmt.Sprintf("%q %q %q %q %q %q %q %v %q %q %q %q %q %d %v %v %v %d %d %d %q %q %q %d %d %d %d %d %d %d %d %s", b.ID, b.ImpID, b.NURL, b.BURL, b.LURL, b.AdM, b.AdID, quotedTexts(b.ADomain),
+				b.Bundle, b.IURL, b.CID, b.CrID, b.Tactic, b.CatTax, quotedTexts(b.Cat), b.Attr, b.APIs, b.API, b.Protocol, b.QAGMediaRating, b.Language, b.LangB, b.DealID,
 				b.W, b.H, b.WRatio, b.HRatio, b.Exp, b.Dur, b.MType, b.SlotInPod, notNull(b.Ext)))
 		}
 	}
 	return f
+}
+
+func quotedTexts[T ~[]E, E any](l T) []string {
+	out := make([]string, 0, len(l))
+	for _, e := range l {
+		out = append(out, fmt.Sprintf("%q", fmt.Sprint(e)))
+	}
+	return out
+}
+
+// oddities reports whether a body has one of the documented differences
+// between our reading and that of encoding/json: then the two are not compared.
+func oddities(body []byte) bool {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	odd := false
+	var walk func(key string) error
+	walk = func(key string) error {
+		if key == "ext" || key == "eids" || key == "sua" {
+			// Kept as it is by both.
+			was := odd
+			defer func() { odd = was }()
+		}
+		t, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		switch t := t.(type) {
+		case json.Delim:
+			seen := map[string]bool{}
+			for dec.More() {
+				k := ""
+				if t == '{' {
+					kt, err := dec.Token()
+					if err != nil {
+						return err
+					}
+					k = kt.(string)
+					low := strings.ToLower(k)
+					odd = odd || seen[low] || low != k || strings.ContainsFunc(k, func(r rune) bool { return r > 126 })
+					seen[low] = true
+				} else {
+					k = "[]"
+				}
+				if err := walk(k); err != nil {
+					return err
+				}
+			}
+			_, err = dec.Token()
+			return err
+		case nil:
+			odd = odd || key == "[]"
+		case json.Number:
+			x, err := t.Float64()
+			odd = odd || err != nil || math.Abs(x) > math.MaxInt32 || (x < 0 || strings.HasPrefix(t.String(), "-")) && key != "lat" && key != "lon"
+			odd = odd || (key == "bidfloor" || key == "price") && math.Abs(math.Mod(x*1e6, 1)-0.5) < 1e-3
+		case string:
+			_, ok := unit.ParseCurrency(t)
+			odd = odd || key == "bidfloorcur" && t != "" && !ok
+		}
+		return nil
+	}
+	return walk("") != nil || odd
 }
 
 // compareResponse holds a parsed answer against encoding/json. The exceptions
@@ -81,7 +147,7 @@ func compareResponse(t testing.TB, r *BidResponse, body []byte) (compared bool) 
 	err := json.Unmarshal(body, &o)
 	odd := oddities(body)
 	if !e.OK() {
-		if err == nil && !odd && !excused(e.Code) && !strings.HasPrefix(strings.TrimSpace(string(body)), "null") {
+		if err == nil && !odd && e.Code != TooDeep && e.Code != TooMany && !strings.HasPrefix(strings.TrimSpace(string(body)), "null") {
 			t.Errorf("refused (%v) what encoding/json reads: %s", e, body)
 		}
 		return false
@@ -128,7 +194,7 @@ func TestResponseCorpus(t *testing.T) {
 
 func TestResponseMutations(t *testing.T) {
 	lines := append(corpusResponses(t), fullResponse)
-	n := *mutations
+	n := 40_000
 	if testing.Short() {
 		n = min(n, 4_000)
 	}

@@ -311,9 +311,7 @@ func TestRule11Blocks(t *testing.T) {
 	}
 	// We do not send both wseat and bseat.
 	var p Patcher
-	if e := begin(&p, []byte(on(``, `"bseat":["s9"]`)), nil); !e.OK() {
-		t.Fatal(e)
-	}
+	begin(t, &p, on(``, `"bseat":["s9"]`), nil)
 	if got := string(p.Append(nil, &Edit{WSeat: []string{"s1"}})); got != on(``, `"wseat":["s1"]`) {
 		t.Errorf("wseat beside bseat: %s", got)
 	}
@@ -430,9 +428,7 @@ func TestRule14FirstPriceIsSaid(t *testing.T) {
 	}
 	for _, at := range []string{``, `"at":2,`} {
 		var p Patcher
-		if e := begin(&p, []byte(`{`+at+`"id":"a",`+oneImp+`}`), &Edit{At: FirstPrice}); !e.OK() {
-			t.Fatal(e)
-		}
+		begin(t, &p, `{`+at+`"id":"a",`+oneImp+`}`, &Edit{At: FirstPrice})
 		if r := mustParse(t, string(p.Append(nil, &Edit{}))); r.At != FirstPrice {
 			t.Errorf("at %d is sent by a first-price exchange", r.At)
 		}
@@ -488,8 +484,9 @@ func TestRule19TestIsKnownToTheJudge(t *testing.T) {
 		}
 	}
 	var p Patcher
-	if e := begin(&p, []byte(on("", `"test":1`)), nil); !e.OK() || !strings.Contains(string(p.Append(nil, &Edit{})), `"test":1`) {
-		t.Errorf("bidders are not told: %v", e)
+	begin(t, &p, on("", `"test":1`), nil)
+	if got := string(p.Append(nil, &Edit{})); !strings.Contains(got, `"test":1`) {
+		t.Errorf("bidders are not told: %s", got)
 	}
 }
 
@@ -499,9 +496,7 @@ func TestRule20EachVersionItsPlaces(t *testing.T) {
 	var p Patcher
 	for from, body := range map[string]string{"2.5": old, "2.6": new} {
 		for to, want := range map[Version]string{V25: old, V26: new, AsReceived: body} {
-			if e := begin(&p, []byte(body), nil); !e.OK() {
-				t.Fatal(e)
-			}
+			begin(t, &p, body, nil)
 			got := p.Append(nil, &Edit{Version: to})
 			var a, b any
 			if json.Unmarshal(got, &a) != nil || json.Unmarshal([]byte(want), &b) != nil || fmt.Sprint(a) != fmt.Sprint(b) {
@@ -528,12 +523,10 @@ func TestRule21SupplyChain(t *testing.T) {
 		{`"source":{"fd":1}`, V26, `"source":{"fd":1,"schain":{"complete":1,"ver":"1.0","nodes":[{"asi":"own"}]}}`},
 		{`"source":null`, V25, `"source":{"ext":{"schain":{"complete":1,"ver":"1.0","nodes":[{"asi":"own"}]}}}`},
 		{`"tmax":5`, AsReceived, `"tmax":5,"source":{"schain":{"complete":1,"ver":"1.0","nodes":[{"asi":"own"}]}}`},
-		{`"source":{"schain":"broken"}`, V26, `"source":{"schain":{"complete":0,"ver":"1.0","nodes":[{"asi":"own"}]}}`},
+		{`"source":{"ext":{"schain":"broken"}}`, V26, `"source":{"schain":{"complete":0,"ver":"1.0","nodes":[{"asi":"own"}]}}`},
 	} {
 		var p Patcher
-		if e := begin(&p, []byte(`{"id":"a",`+oneImp+`,`+c.body+`}`), &edit); !e.OK() {
-			t.Fatal(e)
-		}
+		begin(t, &p, `{"id":"a",`+oneImp+`,`+c.body+`}`, &edit)
 		if got := string(p.Append(nil, &Edit{Version: c.v})); got != `{"id":"a",`+oneImp+`,`+c.want+`}` {
 			t.Errorf("%s as version %d: %s", c.body, c.v, got)
 		}
@@ -565,9 +558,7 @@ func TestRule23ManyImpsOneRequest(t *testing.T) {
 	}
 	// A bidder gets all it may bid on in one request, in order.
 	var p Patcher
-	if e := begin(&p, []byte(request), nil); !e.OK() {
-		t.Fatal(e)
-	}
+	begin(t, &p, request, nil)
 	r := mustParse(t, string(p.Append(nil, &Edit{OnlyImps: true, Imps: []ImpEdit{{Imp: 3}, {Imp: 50}, {Imp: 99}}})))
 	if len(r.Imp) != 3 || !r.Imp[0].ID.Equal("imp-3") || !r.Imp[1].ID.Equal("imp-50") || !r.Imp[2].ID.Equal("imp-99") {
 		t.Errorf("%d impressions", len(r.Imp))
