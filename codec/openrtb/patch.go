@@ -165,11 +165,12 @@ func (p *Patcher) Begin(r *BidRequest, body []byte, common *Edit) Error {
 	for v := range p.shared {
 		p.shared[v].ready = false
 	}
-	return p.scan(&p.plain, body, &r.index)
+	return p.scan(&p.plain, nil, body, &r.index)
 }
 
-func (p *Patcher) scan(l *layout, body []byte, x *index) Error {
-	s := layoutScan{l: l, x: x.at, n: x.n}
+// scan fills a layout; of a shared body, with what is known of the received.
+func (p *Patcher) scan(l, from *layout, body []byte, x *index) Error {
+	s := layoutScan{l: l, x: x.at, from: from}
 	s.parser = parser{b: body, key: &p.key, imp: -1}
 	s.run()
 	return s.err
@@ -222,10 +223,16 @@ func (p *Patcher) share(s *sharedBody, v Version) bool {
 	if common == nil {
 		common = &noEdit
 	}
+	for i := range p.plain.imps {
+		p.plain.imps[i].fate = impStays
+	}
 	for i := range p.plain.dead {
 		// What no edit touches stays, also an ext that names a thing twice.
 		if d := &p.plain.dead[i]; v != AsReceived || d.in != inUserExt && d.in != inRegsExt && d.in != inSourceExt {
 			p.cut(d.in, &d.place)
+			if d.in >= inImps {
+				p.plain.imps[(d.in-inImps)/impContainers].fate = impChanges
+			}
 		}
 	}
 	if !p.collect(p.body, &p.plain, common, v) {
@@ -242,7 +249,6 @@ func (p *Patcher) share(s *sharedBody, v Version) bool {
 	if s.ready = s.valid(p, common); !s.ready {
 		return false
 	}
-	p.originate(s.at, common)
 	return true
 }
 
@@ -253,7 +259,7 @@ func (s *sharedBody) valid(p *Patcher, common *Edit) bool {
 		return false
 	}
 	_, ok := s.index.build(s.body)
-	return ok && p.scan(s.at, s.body, &s.index).OK()
+	return ok && p.scan(s.at, &p.plain, s.body, &s.index).OK()
 }
 
 // valid reports whether the JSON of an edit is JSON.
@@ -283,28 +289,4 @@ func (e *ExtEdit) valid() bool {
 func ValidJSON(b []byte) bool {
 	p := parser{b: b, imp: -1, limit: Limits{Depth: DepthMax}}
 	return len(b) > 0 && p.skip(0) == len(b)
-}
-
-// originate numbers the impressions of a shared body as they were received.
-func (p *Patcher) originate(l *layout, common *Edit) {
-	k := 0
-	for i := range p.plain.imps {
-		if e := impEdit(common.Imps, int32(i)); e == nil && common.OnlyImps || e != nil && e.Drop {
-			continue
-		}
-		if k < len(l.imps) {
-			l.imps[k].received = int32(i)
-		}
-		k++
-	}
-}
-
-// impEdit is the edit of an impression, or nil.
-func impEdit(edits []ImpEdit, imp int32) *ImpEdit {
-	for i := range edits {
-		if edits[i].Imp == imp {
-			return &edits[i]
-		}
-	}
-	return nil
 }

@@ -17,7 +17,7 @@ func (m *place) there() bool { return m.end > 0 }
 // container is an object or an array whose members may be edited.
 type container struct {
 	open, close int32 // its brackets
-	n           int32 // members
+	n           int32 // members; of a list only whether there are any
 	// Of the splices being written: members cut, how many of those at the
 	// front, members added.
 	cut, lead, added int32
@@ -124,6 +124,10 @@ type layout struct {
 	members        []memberLayout
 	ext            span // of members: the request's ext
 	dead           []deadPlace
+
+	// How many tokens the members without a place have, in order: those of the
+	// request, and those of the impressions.
+	rootJumps, impJumps []int32
 }
 
 type span struct{ off, n int32 }
@@ -131,12 +135,24 @@ type span struct{ off, n int32 }
 type impLayout struct {
 	place
 	received int32 // its index in the request as received
-	at       [impPlaces]place
-	pmpDeals place
-	in       [impContainers]container
-	deals    span
-	ext      span
+	// Of the received body: its tokens, where its jumps begin, and what
+	// becomes of it in the shared body at hand.
+	tokens, jumps int32
+	fate          impFate
+	at            [impPlaces]place
+	pmpDeals      place
+	in            [impContainers]container
+	deals         span
+	ext           span
 }
+
+type impFate uint8
+
+const (
+	impStays impFate = iota
+	impChanges
+	impGoes
+)
 
 type dealLayout struct {
 	place
@@ -179,8 +195,15 @@ func (l *layout) live(in int32) int32 {
 type layoutScan struct {
 	parser
 	x []uint32 // positions of the tokens, with padding
-	n int
 	l *layout
+
+	// from is the layout of the received body while a shared one is scanned:
+	// what no edit touches has as many tokens as it had, and is not walked
+	// again. rootJump and impJump are the next of its jumps, imp its next
+	// impression.
+	from              *layout
+	rootJump, impJump int
+	nextImp           int
 }
 
 // scanKind tells which members of an object are of interest.
@@ -207,7 +230,8 @@ const (
 func (s *layoutScan) run() {
 	l := s.l
 	members, deals, imps, dead := emptied(l.members), emptied(l.deals), emptied(l.imps), emptied(l.dead)
-	*l = layout{members: members, deals: deals, imps: imps, dead: dead}
+	rootJumps, impJumps := emptied(l.rootJumps), emptied(l.impJumps)
+	*l = layout{members: members, deals: deals, imps: imps, dead: dead, rootJumps: rootJumps, impJumps: impJumps}
 	if s.object(0, rootScan, inRoot, l.root[:]) >= 0 {
 		s.bury()
 	}
@@ -422,10 +446,15 @@ func rootPlaceOf(k []byte) int {
 // value goes over a member's value and records what is inside it. What an
 // earlier member of the same name recorded is forgotten.
 func (s *layoutScan) value(k int, kind scanKind, slot int) int {
-	if slot < 0 {
+	l := s.l
+	switch {
+	case slot < 0 && kind == rootScan:
+		return s.jump(k, &s.rootJump, &l.rootJumps)
+	case slot < 0 && kind == impScan:
+		return s.jump(k, &s.impJump, &l.impJumps)
+	case slot < 0:
 		return s.skip(k)
 	}
-	l := s.l
 	switch kind {
 	case rootScan:
 		return s.rootValue(k, slot)
@@ -459,6 +488,22 @@ func (s *layoutScan) value(k int, kind scanKind, slot int) int {
 		return s.dealList(k)
 	}
 	return s.skip(k)
+}
+
+// jump is skip for a member without a place, which no edit touches: it is
+// walked once.
+func (s *layoutScan) jump(k int, next *int, jumps *[]int32) int {
+	if s.from != nil {
+		known := s.from.rootJumps
+		if next == &s.impJump {
+			known = s.from.impJumps
+		}
+		*next++
+		return k + int(known[*next-1])
+	}
+	after := s.skip(k)
+	*jumps = append(*jumps, int32(after-k))
+	return after
 }
 
 func (s *layoutScan) rootValue(k, slot int) int {
@@ -503,23 +548,14 @@ func (s *layoutScan) chain(k int, kind scanKind, in, nodesIn int32, nodes *place
 	return k
 }
 
-// list records an array as a whole: where it ends and how many items it has.
+// list records an array as a whole: where it ends and whether it has items.
 func (s *layoutScan) list(k int, in int32) int {
 	c := s.l.container(in)
-	if *c = (container{}); s.b[s.x[k]] != '[' {
-		return s.skip(k)
+	next := s.skip(k)
+	if *c = (container{}); s.b[s.x[k]] == '[' && next > 0 {
+		*c = container{open: int32(s.x[k]), close: int32(s.x[next-1]), n: int32(min(next-k-2, 1))}
 	}
-	open, n := s.x[k], int32(0)
-	for k++; s.b[s.x[k]] != ']'; n++ {
-		if s.b[s.x[k]] == ',' {
-			k++
-		}
-		if k = s.skip(k); k < 0 {
-			return k
-		}
-	}
-	*c = container{open: int32(open), close: int32(s.x[k]), n: n}
-	return k + 1
+	return next
 }
 
 // item completes the place of a list's item that ends before token k, and is
@@ -545,20 +581,71 @@ func (s *layoutScan) impList(k int) int {
 	for k++; s.b[s.x[k]] != ']'; {
 		n := len(l.imps)
 		m := place{prev: prev, key: int32(s.x[k]), val: int32(s.x[k]), ord: int32(n)}
-		if n < cap(l.imps) {
-			l.imps = l.imps[:n+1]
-		} else {
-			l.imps = append(l.imps, impLayout{})
-		}
-		l.imps[n] = impLayout{received: int32(n)}
-		if k = s.nested(k, impScan, int32(inImps+n*impContainers+inImp), l.imps[n].at[:]); k < 0 {
+		l.imps = append(l.imps, impLayout{received: int32(n), jumps: int32(len(l.impJumps))})
+		start := k
+		if known := s.known(&l.imps[n]); known != nil && known.fate == impStays {
+			s.shift(&l.imps[n], known, int32(s.x[k])-known.key)
+			k += int(known.tokens)
+		} else if k = s.nested(k, impScan, int32(inImps+n*impContainers+inImp), l.imps[n].at[:]); k < 0 {
 			return k
 		}
+		l.imps[n].tokens = int32(k - start)
 		k = s.item(k, &m)
 		prev, l.imps[n].place = m.end, m
 	}
 	l.in[inImpList] = container{open: int32(open), close: int32(s.x[k]), n: int32(len(l.imps))}
 	return k + 1
+}
+
+// known is the impression as received, of one in a shared body.
+func (s *layoutScan) known(m *impLayout) *impLayout {
+	if s.from == nil {
+		return nil
+	}
+	for s.from.imps[s.nextImp].fate == impGoes {
+		s.nextImp++
+	}
+	known := &s.from.imps[s.nextImp]
+	m.received, s.impJump = int32(s.nextImp), int(known.jumps)
+	s.nextImp++
+	return known
+}
+
+// shift makes the layout of an impression that stays as it is, but elsewhere.
+func (s *layoutScan) shift(m, known *impLayout, by int32) {
+	l := s.l
+	m.at, m.in, m.pmpDeals = known.at, known.in, known.pmpDeals
+	for i := range m.at {
+		m.at[i].shift(by)
+	}
+	m.pmpDeals.shift(by)
+	for i := range m.in {
+		if c := &m.in[i]; c.there() {
+			c.open += by
+			c.close += by
+		}
+	}
+	m.deals = span{int32(len(l.deals)), known.deals.n}
+	for _, d := range s.from.deals[known.deals.off : known.deals.off+known.deals.n] {
+		d.shift(by)
+		l.deals = append(l.deals, d)
+	}
+	m.ext = span{int32(len(l.members)), known.ext.n}
+	for _, x := range s.from.members[known.ext.off : known.ext.off+known.ext.n] {
+		x.shift(by)
+		l.members = append(l.members, x)
+	}
+}
+
+// shift moves a place that is there.
+func (m *place) shift(by int32) {
+	if m.there() {
+		m.prev += by
+		m.key += by
+		m.val += by
+		m.end += by
+		m.next += by
+	}
 }
 
 // lastImp is the impression being scanned.

@@ -289,6 +289,16 @@ func editImp(m tree, e *ImpEdit, move Version) {
 	}
 }
 
+// impEdit is the edit of an impression, or nil.
+func impEdit(edits []ImpEdit, imp int32) *ImpEdit {
+	for i := range edits {
+		if edits[i].Imp == imp {
+			return &edits[i]
+		}
+	}
+	return nil
+}
+
 // randomEdit is an edit made of the bits of rnd, for a request with n
 // impressions.
 func randomEdit(rnd *rand.Rand, n int) *Edit {

@@ -150,8 +150,10 @@ func (p *Patcher) addTexts(l *layout, slot int, name string, items []string) {
 func (p *Patcher) order(l *layout) {
 	s := p.changes
 	for i := range s {
-		c := l.container(s[i].in)
-		c.cut, c.lead, c.added = 0, 0, 0
+		if s[i].kind != replaces {
+			c := l.container(s[i].in)
+			c.cut, c.lead, c.added = 0, 0, 0
+		}
 		for k := i; k > 0 && s[k].at < s[k-1].at; k-- {
 			s[k], s[k-1] = s[k-1], s[k]
 		}
