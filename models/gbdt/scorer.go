@@ -148,7 +148,7 @@ func (s *Scorer) place(m *AdMasks, ads []uint32) {
 		if int(ad) >= m.n {
 			s.refuseAd(m, ad)
 		}
-		s.pass.rows[i] = int(ad) * s.model.stride * 8
+		s.pass.rows[i] = uint64(ad) * uint64(s.model.stride) * 8
 	}
 }
 
