@@ -37,11 +37,11 @@ func TestModelSameSeedSameBytes(t *testing.T) {
 				Seed: 5, Shards: shards, Catalog: demo(t), Explore: coldstart.Default(),
 				Models: [2]*bundle.Bundle{usual(1), usual(2)}, Rollout: rollout.Assignment{Epoch: 1, Stable: 1, Challenger: 2, Permille: 500},
 			})
-			got := script(t, w, 11, scriptRequests)
+			got := script(t, w, 11, scriptRequests/2)
 			if err := w.Refresh(); err != nil {
 				t.Fatal(err)
 			}
-			return append(got, script(t, w, 12, scriptRequests)...), w.Schedule()
+			return append(got, script(t, w, 12, scriptRequests/2)...), w.Schedule()
 		}
 		a, scheduleA := run()
 		b, scheduleB := run()
@@ -56,10 +56,10 @@ func TestModelShardCountDoesNotDecide(t *testing.T) {
 	var want []string
 	for _, shards := range []int{1, 2, 7} {
 		w := world(t, Config{Seed: uint64(shards), Shards: shards, Catalog: demo(t), Models: [2]*bundle.Bundle{usual(1)}})
-		got := canonical(script(t, w, 11, scriptRequests))
+		got := canonical(script(t, w, 11, scriptRequests/2))
 		if want == nil {
 			want = got
-			if plain := canonical(script(t, world(t, Config{Seed: 1, Shards: 1, Catalog: demo(t)}), 11, scriptRequests)); slices.Equal(plain, got) {
+			if plain := canonical(script(t, world(t, Config{Seed: 1, Shards: 1, Catalog: demo(t)}), 11, scriptRequests/2)); slices.Equal(plain, got) {
 				t.Fatal("the model changes nothing: the test shows nothing")
 			}
 		}
