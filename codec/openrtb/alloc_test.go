@@ -22,11 +22,11 @@ func TestAllocParseCorpus(t *testing.T) {
 }
 
 func TestAllocParseBroken(t *testing.T) {
-	lines := [][]byte{richRequest, []byte(`{"id":"\u0061","\u0069mp":[{"id":"\u0031","banner":{"w":1e999,"h":"x"}}],"device":{"geo":{"lat":1e400,"lon":0.1234567890123456789012}}}`)}
-	rnd := rand.New(rand.NewPCG(4, 4))
+	m := mutator{rnd: rand.New(rand.NewPCG(4, 4)), seeds: append(seeds(t),
+		[]byte(`{"id":"\u0061","\u0069mp":[{"id":"\u0031","banner":{"w":1e999,"h":"x"}}],"device":{"geo":{"lat":1e400,"lon":0.1234567890123456789012}}}`))}
 	var bodies [][]byte
-	for range 2_000 {
-		bodies = append(bodies, mutate(rnd, lines))
+	for range 5_000 {
+		bodies = append(bodies, m.next())
 	}
 	var r BidRequest
 	run := func() {
@@ -58,7 +58,7 @@ func testResponse() *Response {
 		ID: MakeStr([]byte("req-1")), BidID: []byte("b\"1"), Cur: unit.USD, NBR: NoReason, Ext: []byte(`{"x":1}`),
 		Bids: []Bid{
 			{Seat: "millrace", ID: []byte("w1"), ImpID: MakeStr([]byte("1")), Price: 2_500_001, Adm: []byte(`<a href=\"x\">`), ADomain: []string{"a.example", "b.example"},
-				CID: "camp", CRID: "cr\u2028é", Cat: []string{"IAB1"}, Attr: []int32{1, 2}, Lang: "en", MType: BannerMedia, W: 300, H: 250, Exp: 300, NURL: []byte("https://x/?a=1&b=\"2\"")},
+				CID: "camp", CRID: "cr\u2028é", Cat: []string{"IAB1"}, Attr: 1<<1 | 1<<2, Lang: "en", MType: BannerMedia, W: 300, H: 250, Exp: 300, NURL: []byte("https://x/?a=1&b=\"2\"")},
 			{Seat: "millrace", ID: []byte("w2"), ImpID: MakeStr([]byte("2")), Price: 1, DealID: MakeStr([]byte("deal")), MType: VideoMedia, Dur: 15, CRID: "bad\xff\x01"},
 			{Seat: "other", ID: []byte("w3"), ImpID: MakeStr([]byte("3")), Price: 0},
 			{ID: []byte("w4"), ImpID: MakeStr([]byte("4")), Price: 7_000_000, Ext: []byte(`{"y":[]}`)},

@@ -22,35 +22,39 @@ func (k Kernel) String() string {
 	return [...]string{"auto", "flat", "twin", "simd"}[k]
 }
 
-// Thresholds of the choice, measured (docs/performance.md): the factorised
-// kernels pay for the request's masks once, the twin also for every node of
-// pairs that the request leaves open.
+// Thresholds of the choice, measured (docs/performance.md). A factorised kernel
+// pays once a request, for each node on request columns, and is cheaper with
+// each candidate: so many nodes a tree and candidate are the break-even with the
+// flat walk. The twin also pays for nodes of pairs that the request leaves open;
+// beyond so many a tree the flat walk wins whatever the number of candidates.
 const (
-	flatBelowTwin  = 5
-	flatAboveNodes = 1500
+	simdRequestNodes = 100
+	twinRequestNodes = 8
+	twinPairNodes    = 14
 )
 
 // Scorer is one shard's scratch for one model: Begin a request, then Score
 // candidates as often as needed. It allocates nothing after NewScorer. Not for
 // concurrent use.
 type Scorer struct {
-	model   *Compiled
-	kernel  Kernel
-	request []float32 // views
-	begun   bool      // the program is the request's
-	program program
-	pass    pass
-	flat    [flatRows][]float32
+	model     *Compiled
+	kernel    Kernel
+	request   []float32 // views
+	begun     bool      // the program is the request's
+	flatBegun bool      // the flat rows begin with the request's views
+	program   program
+	pass      pass
+	flat      [flatRows][]float32
 }
 
 // NewScorer makes the scratch, with room for any request.
 func (c *Compiled) NewScorer() *Scorer {
 	s := &Scorer{
 		model:   c,
-		request: make([]float32, len(c.views[RequestSide])),
+		request: alignedFloats[float32](max(simdViews, len(c.views[RequestSide])))[:len(c.views[RequestSide])],
 		program: newProgram(c),
 	}
-	s.pass.pairs = make([]float32, lanes*len(c.views[CrossSide]))
+	s.pass.init(c)
 	for i := range s.flat {
 		s.flat[i] = make([]float32, c.flatWidth())
 	}
@@ -69,10 +73,7 @@ func (s *Scorer) Begin(request []float32) {
 	for v := range s.request {
 		s.request[v] = s.model.views[RequestSide][v].read(request)
 	}
-	for i := range s.flat {
-		copy(s.flat[i][1:], s.request)
-	}
-	s.begun = false
+	s.begun, s.flatBegun = false, false
 }
 
 // Score sets out[i] to the raw score of ads[i], numbers of m's ads, whose pair
@@ -87,10 +88,14 @@ func (s *Scorer) Score(m *AdMasks, ads []uint32, cross []float32, out []float64)
 		s.scoreFlat(m, ads, cross, out)
 		return
 	}
-	s.prepare()
 	for len(ads) > 0 {
 		n := min(len(ads), lanes)
-		s.scorePass(m, ads[:n], cross, out)
+		s.place(m, ads[:n])
+		if !s.begun {
+			s.pass.touch(m)
+			s.prepare()
+		}
+		s.scorePass(m, cross, out)
 		ads, cross, out = ads[n:], cross[n*c.split.Cross:], out[n:]
 	}
 }
@@ -105,17 +110,21 @@ func (s *Scorer) refuse(m *AdMasks, ads, cross, out int) {
 
 // factorised is the choice of the kernel for n candidates.
 func (s *Scorer) factorised(n int) bool {
+	c := s.model
 	switch s.kernel {
 	case KernelFlat:
 		return false
 	case KernelTwin, KernelSIMD:
 		return true
 	}
-	if n < flatBelowTwin {
+	if hasSIMD {
+		return n*c.trees*simdRequestNodes >= len(c.request)
+	}
+	if n*c.trees*twinRequestNodes < len(c.request) {
 		return false
 	}
 	s.prepare()
-	return len(s.program.nodes) <= flatAboveNodes
+	return len(s.program.lefts) <= twinPairNodes*c.trees
 }
 
 // prepare makes the request's program unless it stands.
@@ -124,8 +133,12 @@ func (s *Scorer) prepare() {
 		return
 	}
 	s.begun = true
-	s.program.narrow(s.model, s.request)
-	s.program.build(s.model)
+	if s.kernel == KernelTwin || !s.program.narrowSIMD(s.model, s.request) {
+		s.program.narrow(s.model, s.request)
+	}
+	if s.kernel == KernelTwin || !s.program.buildSIMD(s.model) {
+		s.program.build(s.model)
+	}
 }
 
 // Bounds are the least and the greatest raw score that a candidate of the
@@ -135,58 +148,76 @@ func (s *Scorer) Bounds() (lo, hi float64) {
 	return s.program.bounds(s.model)
 }
 
-func (s *Scorer) scorePass(m *AdMasks, ads []uint32, cross []float32, out []float64) {
-	c, p := s.model, &s.pass
-	p.n = len(ads)
+// place notes the rows of a pass's ads.
+func (s *Scorer) place(m *AdMasks, ads []uint32) {
+	s.pass.n = len(ads)
 	for i, ad := range ads {
 		if int(ad) >= m.n {
 			s.refuseAd(m, ad)
 		}
-		p.rows[i] = int(ad) * c.stride
+		s.pass.rows[i] = uint64(ad) * uint64(s.model.stride) * 8
 	}
-	p.transpose(c, &s.program, cross)
-	p.run(c, &s.program, m)
-	copy(out, p.sums[:p.n])
+}
+
+func (s *Scorer) scorePass(m *AdMasks, cross []float32, out []float64) {
+	c, p := s.model, &s.pass
+	if s.kernel == KernelTwin || !p.runSIMD(c, &s.program, m, cross) {
+		if len(s.program.lefts) > 0 {
+			p.transpose(c, cross)
+		}
+		p.run(c, &s.program, m)
+	}
+	sums := p.sums[:p.n]
+	if c.divisor != 0 {
+		for i := range sums {
+			sums[i] /= c.divisor
+		}
+	}
+	copy(out, sums)
 }
 
 func (s *Scorer) refuseAd(m *AdMasks, ad uint32) {
 	panic(fmt.Sprintf("gbdt: ad %d of %d", ad, m.n))
 }
 
-// scoreFlat walks four candidates side by side, and those left over one by one,
+// scoreFlat walks four candidates side by side. Of a last one alone it walks
 // four trees side by side.
 func (s *Scorer) scoreFlat(m *AdMasks, ads []uint32, cross []float32, out []float64) {
 	c := s.model
-	i := 0
-	for ; i+flatRows <= len(ads); i += flatRows {
-		for r := range flatRows {
-			s.fillFlat(r, m, ads[i+r], cross[(i+r)*c.split.Cross:])
+	if !s.flatBegun {
+		s.flatBegun = true
+		for r := range s.flat {
+			copy(s.flat[r][1:], s.request)
 		}
-		if c.float32 {
+	}
+	for len(ads) > 0 {
+		n := min(len(ads), flatRows)
+		for r := range n {
+			s.fillFlat(r, m, ads[r], cross[r*c.split.Cross:])
+		}
+		switch {
+		case n == 1 && c.float32:
+			out[0] = float64(walkTrees(&c.flat, s.flat[0], float32(c.start)))
+		case n == 1:
+			out[0] = walkTrees(&c.flat, s.flat[0], c.start)
+		case c.float32:
 			start := float32(c.start)
 			sums := [flatRows]float32{start, start, start, start}
 			walkRows(&c.flat, &s.flat, &sums)
-			for r, x := range sums {
-				out[i+r] = float64(x)
+			for r, x := range sums[:n] {
+				out[r] = float64(x)
 			}
-		} else {
+		default:
 			sums := [flatRows]float64{c.start, c.start, c.start, c.start}
-			walkRows(&c.flat, &s.flat, &sums)
-			copy(out[i:], sums[:])
+			walkRows(&c.flat, &s.flat, &sums) // rows from n on are an earlier candidate's
+			copy(out, sums[:n])
 		}
-	}
-	for ; i < len(ads); i++ {
-		s.fillFlat(0, m, ads[i], cross[i*c.split.Cross:])
-		if c.float32 {
-			out[i] = float64(walkTrees(&c.flat, s.flat[0], float32(c.start)))
-		} else {
-			out[i] = walkTrees(&c.flat, s.flat[0], c.start)
+		if c.divisor != 0 {
+			for r := range n {
+				out[r] /= c.divisor
+			}
 		}
-	}
-	if c.divisor != 0 {
-		for i := range ads {
-			out[i] /= c.divisor
-		}
+		ads, cross, out = ads[n:], cross[n*c.split.Cross:], out[n:]
 	}
 }
 
@@ -203,4 +234,13 @@ func (s *Scorer) fillFlat(r int, m *AdMasks, ad uint32, cross []float32) {
 	for v := range c.views[CrossSide] {
 		row[v] = c.views[CrossSide][v].read(cross)
 	}
+}
+
+// SIMD names what the assembly kernel uses on this processor and in this build:
+// "none" where the twin runs instead.
+func SIMD() string {
+	if hasSIMD {
+		return "AVX-512"
+	}
+	return "none"
 }
