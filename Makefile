@@ -40,6 +40,7 @@ test-train: ## the trainer's own tests (Python; make deps first)
 train: ## the demo bundle: a synthetic log, training, calibration, report in build/train
 	$(PYTHON) -m tools.train synth --out build/train/log
 	$(PYTHON) -m tools.train fit --log build/train/log --out build/train/bundle --report build/train/report --require
+	$(GO) run ./tools/millrace model sign build/train/bundle --key models/bundle/demo/demo.key --out models/bundle/demo/demo.bundle
 
 alloc: ## the allocation gates
 	$(GO) test -count=1 -run Alloc ./...
