@@ -173,8 +173,8 @@ func (c *Checker) walk(p *parser, i int, path string, s *shape) int {
 		}
 		seen[name], c.where[inner] = true, at
 		m, known := s.members[name]
-		if near := strict.Nearest(name, s.names); !known && near != "" && !seen[near] && (len(name) > 3 || strings.EqualFold(name, near)) {
-			c.add(Warning, 3, inner, at, fmt.Sprintf("write %q, or move what is your own into ext", near), "unknown, and ignored")
+		if !known {
+			c.unknown(s, seen, name, inner, at)
 		}
 		if i = c.value(p, i, inner, m); i < 0 {
 			return i
@@ -182,6 +182,14 @@ func (c *Checker) walk(p *parser, i int, path string, s *shape) int {
 		k, i = p.next(i)
 	}
 	return i
+}
+
+// unknown tells a name that is hardly meant to be one's own.
+func (c *Checker) unknown(s *shape, seen map[string]bool, name, path string, at int) {
+	near := strict.Nearest(name, s.names)
+	if near != "" && !seen[near] && (len(name) > 3 || strings.EqualFold(name, near)) {
+		c.add(Warning, 3, path, at, fmt.Sprintf("write %q, or move what is your own into ext", near), "unknown, and ignored")
+	}
 }
 
 func (c *Checker) value(p *parser, i int, path string, m shapeMember) int {
