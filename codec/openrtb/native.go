@@ -17,12 +17,41 @@ type NativeRequest struct {
 	ImageImpressions bool
 	Privacy          bool
 
+	tracks      [nativeEvents]uint8 // methods of each event, by bit
+	mimes       []Str
 	text, spare []byte
 	key         [keyMax]byte
 }
 
 // nativeAssetsMax is more assets than any layout shows.
 const nativeAssetsMax = 128
+
+// nativeMimesMax bounds the types of all assets together.
+const nativeMimesMax = 1024
+
+// NativeMethod is how an event is reported: by an image that is fetched or a
+// script that is run.
+type NativeMethod uint8
+
+// Methods of reporting an event.
+const (
+	NativeImageMethod  NativeMethod = 1
+	NativeScriptMethod NativeMethod = 2
+)
+
+// nativeEvents is one more than the last event: impression, two of viewable
+// display, viewable video.
+const nativeEvents = 5
+
+// Tracks reports whether the publisher reports the event in that way.
+func (n *NativeRequest) Tracks(event int32, m NativeMethod) bool {
+	return event > 0 && event < nativeEvents && n.tracks[event]>>m&1 != 0
+}
+
+// Mimes are the types that an image or video asset may have; none = any.
+func (n *NativeRequest) Mimes(a *NativeAsset) []Str {
+	return n.mimes[a.mimes.off : a.mimes.off+a.mimes.n]
+}
 
 // NativeAssetKind is what an asset is.
 type NativeAssetKind uint8
@@ -47,6 +76,8 @@ type NativeAsset struct {
 	Len        int32
 	W, H       int32 // image size; 0 = any
 	WMin, HMin int32
+
+	mimes StrSpan
 }
 
 // Parse reads the request of a native imp; false if it is none. Two shapes of
@@ -55,6 +86,7 @@ type NativeAsset struct {
 func (n *NativeRequest) Parse(request Str) bool {
 	n.Ver, n.Context, n.PlcmtType, n.PlcmtCnt = Str{}, 0, 0, 0
 	n.Assets, n.ImageImpressions, n.Privacy = n.Assets[:0], false, false
+	n.tracks, n.mimes = [nativeEvents]uint8{}, n.mimes[:0]
 	n.spare = emptied(n.spare)
 	n.text = request.AppendText(emptied(n.text))
 	for range 2 {
@@ -178,7 +210,7 @@ func (n *NativeRequest) part(p *parser, i int, a *NativeAsset, kind NativeAssetK
 	if !ok {
 		return i
 	}
-	a.Kind, a.Type, a.Len, a.W, a.H, a.WMin, a.HMin = kind, 0, 0, 0, 0, 0, 0
+	a.Kind, a.Type, a.Len, a.W, a.H, a.WMin, a.HMin, a.mimes = kind, 0, 0, 0, 0, 0, 0, StrSpan{}
 	k, i := p.first(i)
 	for k != nil {
 		switch string(k) {
@@ -194,6 +226,8 @@ func (n *NativeRequest) part(p *parser, i int, a *NativeAsset, kind NativeAssetK
 			i = p.size(i, &a.WMin)
 		case "hmin":
 			i = p.size(i, &a.HMin)
+		case "mimes":
+			i = n.mimeList(p, i, a)
 		default:
 			i = p.skip(i)
 		}
@@ -224,9 +258,9 @@ func (n *NativeRequest) eventTrackers(p *parser, i int) int {
 }
 
 func (n *NativeRequest) eventTracker(p *parser, i int) int {
-	const impression, image = 1, 1
+	const impression = 1
 	var event int32
-	byImage := false
+	var methods uint8
 	k, i := p.first(i)
 	for k != nil {
 		switch string(k) {
@@ -242,7 +276,9 @@ func (n *NativeRequest) eventTracker(p *parser, i int) int {
 				if i = p.integer(i, &m); i < 0 {
 					return i
 				}
-				byImage = byImage || m == image
+				if m == int32(NativeImageMethod) || m == int32(NativeScriptMethod) {
+					methods |= 1 << m
+				}
 			}
 		default:
 			i = p.skip(i)
@@ -252,6 +288,34 @@ func (n *NativeRequest) eventTracker(p *parser, i int) int {
 		}
 		k, i = p.next(i)
 	}
-	n.ImageImpressions = n.ImageImpressions || event == impression && byImage
+	if event > 0 && event < nativeEvents {
+		n.tracks[event] |= methods
+	}
+	n.ImageImpressions = n.Tracks(impression, NativeImageMethod)
+	return i
+}
+
+// mimeList reads the types of an image or video asset.
+func (n *NativeRequest) mimeList(p *parser, i int, a *NativeAsset) int {
+	a.mimes = StrSpan{off: uint32(len(n.mimes))}
+	i, ok := p.array(i)
+	if !ok {
+		return i
+	}
+	i, done := p.firstItem(i)
+	for !done {
+		var s Str
+		if len(n.mimes) >= nativeMimesMax {
+			return p.fail(i, TooMany)
+		}
+		if i = p.lenientStr(i, &s); i < 0 {
+			return i
+		}
+		if !s.IsZero() {
+			n.mimes = append(n.mimes, s)
+		}
+		i, done = p.nextItem(i)
+	}
+	a.mimes.n = uint32(len(n.mimes)) - a.mimes.off
 	return i
 }

@@ -6,7 +6,7 @@ import (
 )
 
 func TestNativeRequestShapes(t *testing.T) {
-	plain := `{\"ver\":\"1.2\",\"context\":1,\"assets\":[{\"id\":1,\"required\":1,\"title\":{\"len\":75}},{\"id\":2,\"img\":{\"type\":3,\"wmin\":492,\"hmin\":328}},{\"id\":\"3\",\"data\":{\"type\":6}},null,{\"id\":4,\"required\":1,\"data\":{\"len\":1e999}}],\"eventtrackers\":[{\"event\":1,\"methods\":[2,1]}]}`
+	plain := `{\"ver\":\"1.2\",\"context\":1,\"assets\":[{\"id\":1,\"required\":1,\"title\":{\"len\":75}},{\"id\":2,\"img\":{\"mimes\":[\"image/png\",null,\"image/gif\"],\"type\":3,\"wmin\":492,\"hmin\":328}},{\"id\":\"3\",\"data\":{\"type\":6}},null,{\"id\":4,\"required\":1,\"data\":{\"len\":1e999}}],\"eventtrackers\":[{\"event\":1,\"methods\":[2,1]},{\"methods\":[2,7,-1],\"event\":4},{\"event\":99,\"methods\":[1]}]}`
 	for name, request := range map[string]string{
 		"1.2":     plain,
 		"wrapped": `{\"native\":` + plain + `}`,
@@ -27,8 +27,16 @@ func TestNativeRequestShapes(t *testing.T) {
 			t.Fatalf("%s: %+v", name, n)
 		}
 		for i := range want {
-			if n.Assets[i] != want[i] {
-				t.Errorf("%s: asset %+v, want %+v", name, n.Assets[i], want[i])
+			got := n.Assets[i]
+			mimes := n.Mimes(&got)
+			if got.mimes = (StrSpan{}); got != want[i] || (len(mimes) == 2) != (i == 1) {
+				t.Errorf("%s: asset %+v with types %v, want %+v", name, got, mimes, want[i])
+			}
+		}
+		for event := int32(-1); event < 100; event++ {
+			image, script := n.Tracks(event, NativeImageMethod), n.Tracks(event, NativeScriptMethod)
+			if image != (event == 1) || script != (event == 1 || event == 4) {
+				t.Errorf("%s: event %d by image %v, by script %v", name, event, image, script)
 			}
 		}
 	}

@@ -1,0 +1,206 @@
+package gbdt
+
+import "fmt"
+
+// Kernel is a way to score candidates. All give the same bits.
+type Kernel uint8
+
+// Kernels.
+const (
+	// KernelAuto chooses by the thresholds below.
+	KernelAuto Kernel = iota
+	// KernelFlat walks trees of 8-byte nodes, four rows side by side.
+	KernelFlat
+	// KernelTwin is the factorised kernel in Go.
+	KernelTwin
+	// KernelSIMD is the factorised kernel in assembly, KernelTwin where the
+	// processor or the build has none.
+	KernelSIMD
+)
+
+func (k Kernel) String() string {
+	return [...]string{"auto", "flat", "twin", "simd"}[k]
+}
+
+// Thresholds of the choice, measured (docs/performance.md): the factorised
+// kernels pay for the request's masks once, the twin also for every node of
+// pairs that the request leaves open.
+const (
+	flatBelowTwin  = 5
+	flatAboveNodes = 1500
+)
+
+// Scorer is one shard's scratch for one model: Begin a request, then Score
+// candidates as often as needed. It allocates nothing after NewScorer. Not for
+// concurrent use.
+type Scorer struct {
+	model   *Compiled
+	kernel  Kernel
+	request []float32 // views
+	begun   bool      // the program is the request's
+	program program
+	pass    pass
+	flat    [flatRows][]float32
+}
+
+// NewScorer makes the scratch, with room for any request.
+func (c *Compiled) NewScorer() *Scorer {
+	s := &Scorer{
+		model:   c,
+		request: make([]float32, len(c.views[RequestSide])),
+		program: newProgram(c),
+	}
+	s.pass.pairs = make([]float32, lanes*len(c.views[CrossSide]))
+	for i := range s.flat {
+		s.flat[i] = make([]float32, c.flatWidth())
+	}
+	return s
+}
+
+// Use makes the scorer run one kernel instead of choosing: for measurements and
+// tests.
+func (s *Scorer) Use(k Kernel) { s.kernel = k }
+
+// Begin takes a request's columns: user, then context. The slice is not kept.
+func (s *Scorer) Begin(request []float32) {
+	if len(request) != s.model.split.Request {
+		panic(fmt.Sprintf("gbdt: a request of %d columns, the model's split has %d", len(request), s.model.split.Request))
+	}
+	for v := range s.request {
+		s.request[v] = s.model.views[RequestSide][v].read(request)
+	}
+	for i := range s.flat {
+		copy(s.flat[i][1:], s.request)
+	}
+	s.begun = false
+}
+
+// Score sets out[i] to the raw score of ads[i], numbers of m's ads, whose pair
+// columns are row i of cross: what Forest.Raw gives for the row [request | ad |
+// cross], bit for bit.
+func (s *Scorer) Score(m *AdMasks, ads []uint32, cross []float32, out []float64) {
+	c := s.model
+	if m.model != c || len(cross) < len(ads)*c.split.Cross || len(out) < len(ads) {
+		s.refuse(m, len(ads), len(cross), len(out))
+	}
+	if !s.factorised(len(ads)) {
+		s.scoreFlat(m, ads, cross, out)
+		return
+	}
+	s.prepare()
+	for len(ads) > 0 {
+		n := min(len(ads), lanes)
+		s.scorePass(m, ads[:n], cross, out)
+		ads, cross, out = ads[n:], cross[n*c.split.Cross:], out[n:]
+	}
+}
+
+// refuse panics for a caller's mistake; kept out of Score.
+func (s *Scorer) refuse(m *AdMasks, ads, cross, out int) {
+	if m.model != s.model {
+		panic("gbdt: ad masks of another model: build them with the model that scores")
+	}
+	panic(fmt.Sprintf("gbdt: %d candidates with %d pair columns each need more than %d columns and %d results", ads, s.model.split.Cross, cross, out))
+}
+
+// factorised is the choice of the kernel for n candidates.
+func (s *Scorer) factorised(n int) bool {
+	switch s.kernel {
+	case KernelFlat:
+		return false
+	case KernelTwin, KernelSIMD:
+		return true
+	}
+	if n < flatBelowTwin {
+		return false
+	}
+	s.prepare()
+	return len(s.program.nodes) <= flatAboveNodes
+}
+
+// prepare makes the request's program unless it stands.
+func (s *Scorer) prepare() {
+	if s.begun {
+		return
+	}
+	s.begun = true
+	s.program.narrow(s.model, s.request)
+	s.program.build(s.model)
+}
+
+// Bounds are the least and the greatest raw score that a candidate of the
+// request can have, whatever its columns.
+func (s *Scorer) Bounds() (lo, hi float64) {
+	s.prepare()
+	return s.program.bounds(s.model)
+}
+
+func (s *Scorer) scorePass(m *AdMasks, ads []uint32, cross []float32, out []float64) {
+	c, p := s.model, &s.pass
+	p.n = len(ads)
+	for i, ad := range ads {
+		if int(ad) >= m.n {
+			s.refuseAd(m, ad)
+		}
+		p.rows[i] = int(ad) * c.stride
+	}
+	p.transpose(c, &s.program, cross)
+	p.run(c, &s.program, m)
+	copy(out, p.sums[:p.n])
+}
+
+func (s *Scorer) refuseAd(m *AdMasks, ad uint32) {
+	panic(fmt.Sprintf("gbdt: ad %d of %d", ad, m.n))
+}
+
+// scoreFlat walks four candidates side by side, and those left over one by one,
+// four trees side by side.
+func (s *Scorer) scoreFlat(m *AdMasks, ads []uint32, cross []float32, out []float64) {
+	c := s.model
+	i := 0
+	for ; i+flatRows <= len(ads); i += flatRows {
+		for r := range flatRows {
+			s.fillFlat(r, m, ads[i+r], cross[(i+r)*c.split.Cross:])
+		}
+		if c.float32 {
+			start := float32(c.start)
+			sums := [flatRows]float32{start, start, start, start}
+			walkRows(&c.flat, &s.flat, &sums)
+			for r, x := range sums {
+				out[i+r] = float64(x)
+			}
+		} else {
+			sums := [flatRows]float64{c.start, c.start, c.start, c.start}
+			walkRows(&c.flat, &s.flat, &sums)
+			copy(out[i:], sums[:])
+		}
+	}
+	for ; i < len(ads); i++ {
+		s.fillFlat(0, m, ads[i], cross[i*c.split.Cross:])
+		if c.float32 {
+			out[i] = float64(walkTrees(&c.flat, s.flat[0], float32(c.start)))
+		} else {
+			out[i] = walkTrees(&c.flat, s.flat[0], c.start)
+		}
+	}
+	if c.divisor != 0 {
+		for i := range ads {
+			out[i] /= c.divisor
+		}
+	}
+}
+
+// fillFlat completes flat row r with a candidate's ad and pair views.
+func (s *Scorer) fillFlat(r int, m *AdMasks, ad uint32, cross []float32) {
+	c := s.model
+	if int(ad) >= m.n {
+		s.refuseAd(m, ad)
+	}
+	width := len(c.views[AdSide])
+	row := s.flat[r][1+len(s.request):]
+	copy(row, m.views[int(ad)*width:][:width])
+	row = row[width:]
+	for v := range c.views[CrossSide] {
+		row[v] = c.views[CrossSide][v].read(cross)
+	}
+}
