@@ -82,7 +82,7 @@ func accounts(perSecond float64) []*account {
 		{"middle", pacing.Even, 200e3, 20},
 		{"middle, plenty", pacing.Even, 200e3, 400},
 		{"small", pacing.Even, 20e3, 500},
-		{"front-loaded", pacing.FrontLoaded, 1e6, 5},
+		{"front_loaded", pacing.FrontLoaded, 1e6, 5},
 		{"asap", pacing.ASAP, 1e6, 5},
 	} {
 		const price = 2 * unit.MicrosPerUnit

@@ -174,7 +174,11 @@ func (w *world) hour(t unit.WallTime) {
 			a.spent, a.dayEnds = 0, t.Add(24*time.Hour)
 			p := pacing.Plan{Mode: a.mode, Budget: a.budget, Start: t, End: a.dayEnds, Unit: a.unit}
 			p.Lay(&w.forecast)
-			a.pacer.Begin(p, t, 0)
+			share := a.pacer.Share()
+			if share == 0 {
+				share = pacing.StartShare(p.Budget, p.Unit, 0)
+			}
+			a.pacer.Begin(p, t, 0, share)
 		}
 		p := a.pacer.Plan()
 		a.planned = p.Target(t.Add(time.Hour)) - p.Target(t)

@@ -8,9 +8,11 @@ import (
 )
 
 const (
-	// startShare is the first participation of an account nobody knows: small,
-	// because a day's budget can be a second's traffic, and doubled every step.
-	startShare = 1.0 / 1024
+	// careful bounds what an account of which nothing is known spends until the
+	// first step, if every request bought of it: a share of its budget.
+	careful = 0.01
+	// unknownRate is the traffic assumed before any was seen, in requests a second.
+	unknownRate = 1000
 	// leastShare is what an account keeps trying with, ahead of plan or not
 	// sold: without a few auctions it would not notice that times have changed.
 	leastShare = 1e-6
@@ -47,13 +49,25 @@ type Pacer struct {
 	rate           float64 // requests a second
 }
 
-// Begin takes a plan at now, with what was already spent of it: a new day, a
-// changed budget, a restart. What was learnt about the yield stays.
-func (x *Pacer) Begin(p Plan, now unit.WallTime, spent unit.Nanos) {
-	x.plan, x.at, x.spent = p, now, spent
-	if x.share == 0 {
-		x.share = startShare
+// StartShare is the participation with which to begin where nothing was learnt:
+// a day's budget can be a second's traffic. rate is in requests a second, 0 if
+// unknown.
+func StartShare(budget, unit unit.Nanos, rate float64) float64 {
+	if budget <= 0 || unit <= 0 {
+		return 1
 	}
+	if rate <= 0 {
+		rate = unknownRate
+	}
+	worst := float64(unit) * rate * Period.Seconds()
+	return min(max(careful*float64(budget)/worst, leastShare), 1)
+}
+
+// Begin takes a plan at now, with what was already spent of it and a
+// participation to begin with: a new day, a changed budget, a restart. What was
+// learnt about the yield stays.
+func (x *Pacer) Begin(p Plan, now unit.WallTime, spent unit.Nanos, share float64) {
+	x.plan, x.at, x.spent, x.share = p, now, spent, share
 	if p.Mode == ASAP {
 		x.share = 1
 	}

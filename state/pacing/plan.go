@@ -1,7 +1,6 @@
 package pacing
 
 import (
-	"fmt"
 	"math"
 	"time"
 
@@ -22,7 +21,7 @@ const (
 	ASAP
 )
 
-var modeNames = [...]string{"even", "front-loaded", "asap"}
+var modeNames = [...]string{"even", "front_loaded", "asap"}
 
 // String is the mode's name in the catalog.
 func (m Mode) String() string {
@@ -32,16 +31,8 @@ func (m Mode) String() string {
 	return "unknown"
 }
 
-// UnmarshalText reads the name.
-func (m *Mode) UnmarshalText(b []byte) error {
-	for i, name := range modeNames {
-		if string(b) == name {
-			*m = Mode(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("pacing %q: write even, front-loaded or asap", b)
-}
+// ModeNames are the names of the modes, in their order.
+func ModeNames() []string { return modeNames[:] }
 
 // Plan is a budget and the interval over which it is spent: for a daily budget
 // a calendar day of the campaign's zone, 23 to 25 hours.
