@@ -8,19 +8,27 @@ BENCH_TIME ?= 200ms
 BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test race fuzz fuzz-smoke bench bench-micro blackbox-long alloc check ci clean
+.PHONY: help deps build test goldens race fuzz fuzz-smoke bench bench-micro blackbox-long alloc check ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
 
-deps: ## download the modules that go.sum pins
+deps: ## download the modules that go.sum pins; the trainer's Python into .venv
 	$(GO) mod download
+	tools/train/install
 
 build: ## bin/millrace, the one binary
 	$(GO) build -trimpath -o bin/millrace ./tools/millrace
 
 test: ## the README's test command
 	$(GO) test ./...
+
+goldens: build/goldens/made ## every loader and kernel on 93 models and 1,860,000 rows of the real trainers (needs the Python of deps)
+	MILLRACE_LONG=1 $(GO) test -count=1 -timeout 30m -run Goldens ./models/gbdt
+
+build/goldens/made: tools/train/goldens.py tools/train/requirements.txt
+	.venv/bin/python tools/train/goldens.py --out build/goldens
+	touch $@
 
 race: ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./...
@@ -55,4 +63,4 @@ ci: ## the whole gate: .ci/run
 	.ci/run
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin build

@@ -12,76 +12,28 @@ import (
 type context uint8
 
 const (
-	plain    context = iota // as it is: notices, whose receiver parses them
-	jsonText                // inside a JSON string
-	inHTML                  // HTML text or a quoted attribute, inside a JSON string
-	inXML                   // XML text or a quoted attribute, inside a JSON string
-	cdata                   // a URL in a CDATA section, inside a JSON string
-	jsonJSON                // a JSON string, inside a JSON string
-	query                   // a component of a URL: percent-encoded
+	plain     context = iota // as it is: notices, whose receiver parses them
+	jsonText                 // inside a JSON string
+	inHTML                   // HTML text or an attribute's value, inside a JSON string
+	inScript                 // a string of a script, in an element or an attribute, inside a JSON string
+	inStyle                  // a string or url() of a style sheet or a style attribute, inside a JSON string
+	inXML                    // XML text or a quoted attribute, inside a JSON string
+	htmlInXML                // HTML text or an attribute's value, inside XML text, inside a JSON string
+	cdata                    // a URL in a CDATA section, inside a JSON string
+	jsonJSON                 // a JSON string, inside a JSON string
+	query                    // a component of a URL: percent-encoded, which needs no escaping wherever the URL stands
 	contexts
 )
+
+const hexDigits = "0123456789ABCDEF"
 
 // escapes maps each ASCII byte to what is written, "" for itself.
 var escapes = buildEscapes()
 
 func buildEscapes() (t [contexts][utf8.RuneSelf]string) {
-	const hex = "0123456789ABCDEF"
-	percent := func(c byte) string { return string([]byte{'%', hex[c>>4], hex[c&15]}) }
-	inner := func(x context, c byte) string {
-		control := c < ' ' || c == 0x7f
-		switch x {
-		case inHTML:
-			switch {
-			case c == '&':
-				return "&amp;"
-			case c == '<':
-				return "&lt;"
-			case c == '>':
-				return "&gt;"
-			case c == '"':
-				return "&#34;"
-			case c == '\'':
-				return "&#39;"
-			case c == '`':
-				return "&#96;"
-			case c == '\\':
-				return "&#92;"
-			case control:
-				return " "
-			}
-		case inXML:
-			switch {
-			case c == '&':
-				return "&amp;"
-			case c == '<':
-				return "&lt;"
-			case c == '>':
-				return "&gt;"
-			case c == '"':
-				return "&#34;"
-			case c == '\'':
-				return "&#39;"
-			case control:
-				return " "
-			}
-		case cdata:
-			// No URL has these as they are; without them CDATA can't end.
-			if control || c == ' ' || c == '<' || c == '>' || c == ']' || c == '"' {
-				return percent(c)
-			}
-		case jsonJSON:
-			return string(openrtb.AppendEscaped(nil, []byte{c}))
-		case query:
-			if control || !unreserved(c) {
-				return percent(c)
-			}
-		}
-		return string(c)
-	}
 	for x := range contexts {
 		for c := range byte(utf8.RuneSelf) {
-			s := inner(x, c)
+			s := escapeByte(x, c)
 			if x != plain && x != query {
 				s = string(openrtb.AppendEscaped(nil, s))
 			}
@@ -92,6 +44,101 @@ func buildEscapes() (t [contexts][utf8.RuneSelf]string) {
 	}
 	return t
 }
+
+// escapeByte is what a byte becomes in its place, before JSON's escaping.
+func escapeByte(x context, c byte) string {
+	control := c < ' ' || c == 0x7f
+	switch x {
+	case inHTML:
+		return htmlByte(c)
+	case htmlInXML:
+		s := ""
+		for _, b := range []byte(htmlByte(c)) {
+			s += xmlByte(b)
+		}
+		return s
+	case inXML:
+		return xmlByte(c)
+	case inScript:
+		// What would end a string, an element or an attribute, or be decoded by
+		// one of them. % is: in a javascript: URL.
+		if control || c == '"' || c == '\'' || c == '`' || c == '\\' || c == '<' || c == '>' || c == '&' || c == '$' || c == '%' {
+			return `\u00` + string([]byte{hexDigits[c>>4], hexDigits[c&15]})
+		}
+	case inStyle:
+		if !unreserved(c) {
+			return `\` + string([]byte{hexDigits[c>>4], hexDigits[c&15], ' '})
+		}
+	case cdata:
+		// No URL has these as they are; without ">" CDATA can't end. "[" and "]"
+		// stay, for the macros of VAST.
+		if control || c == ' ' || c == '<' || c == '>' || c == '"' {
+			return percent(c)
+		}
+	case jsonJSON:
+		return string(openrtb.AppendEscaped(nil, []byte{c}))
+	case query:
+		if !unreserved(c) {
+			return percent(c)
+		}
+	}
+	return string(c)
+}
+
+// htmlByte leaves nothing that could end a text or a value, quoted or not.
+func htmlByte(c byte) string {
+	switch c {
+	case '&':
+		return "&amp;"
+	case '<':
+		return "&lt;"
+	case '>':
+		return "&gt;"
+	case '"':
+		return "&#34;"
+	case '\'':
+		return "&#39;"
+	case '`':
+		return "&#96;"
+	case '\\':
+		return "&#92;"
+	case ' ', '\t', '\n', '\r':
+		return "&#" + string([]byte{'0' + c/10, '0' + c%10}) + ";"
+	}
+	if c < ' ' || c == 0x7f {
+		return "&#32;"
+	}
+	return string(c)
+}
+
+// xmlByte: XML 1.0 has no control characters but tab and line ends, which
+// attributes keep only as references.
+func xmlByte(c byte) string {
+	switch c {
+	case '&':
+		return "&amp;"
+	case '<':
+		return "&lt;"
+	case '>':
+		return "&gt;"
+	case '"':
+		return "&#34;"
+	case '\'':
+		return "&#39;"
+	case '\t':
+		return "&#9;"
+	case '\n':
+		return "&#10;"
+	case '\r':
+		return "&#13;"
+	}
+	if c < ' ' || c == 0x7f {
+		return " "
+	}
+	return string(c)
+}
+
+func percent(c byte) string { return string([]byte{'%', hexDigits[c>>4], hexDigits[c&15]}) }
 
 // clean has the bytes that stay as they are: most of every value, passed over
 // in a loop that looks at nothing else.
@@ -128,8 +175,7 @@ func appendEscaped[T string | []byte](dst []byte, x context, v T) []byte {
 			continue
 		}
 		if x == query || x == cdata {
-			const hex = "0123456789ABCDEF"
-			dst = append(append(dst, v[from:i]...), '%', hex[c>>4], hex[c&15])
+			dst = append(append(dst, v[from:i]...), '%', hexDigits[c>>4], hexDigits[c&15])
 			from = i + 1
 			continue
 		}

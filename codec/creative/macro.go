@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"strconv"
-	"strings"
 
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
@@ -183,99 +182,6 @@ func (m *Macros) value(dst []byte, x context, h hole) []byte {
 	case auctionImpTS:
 		if m.ImpTS != 0 {
 			return strconv.AppendInt(dst, m.ImpTS, 10)
-		}
-	}
-	return dst
-}
-
-// op is a step of a program: a segment, then a hole.
-type op struct {
-	text string
-	hole hole
-	ctx  context
-	b64  bool
-}
-
-// program is a compiled template.
-type program []op
-
-// builder compiles a program.
-type builder struct {
-	ops  program
-	text strings.Builder
-}
-
-// markup adds text of the catalog that is already in the language of the
-// place (HTML, XML): only JSON's escaping is added; macros become holes that
-// are escaped for ctx.
-func (b *builder) markup(ctx context, text string) *builder { return b.add(jsonText, ctx, text) }
-
-// value adds a text of the catalog that is escaped for ctx; macros become
-// holes escaped likewise.
-func (b *builder) value(ctx context, text string) *builder { return b.add(ctx, ctx, text) }
-
-func (b *builder) add(literal, ctx context, text string) *builder {
-	for from := 0; from < len(text); {
-		start, end, h, b64 := findMacro(text, from)
-		b.text.Write(appendEscaped(nil, literal, text[from:start]))
-		if h != noHole {
-			b.put(op{hole: h, ctx: ctx, b64: b64})
-		}
-		from = end
-	}
-	return b
-}
-
-// hole adds a hole.
-func (b *builder) hole(ctx context, h hole) *builder { return b.put(op{hole: h, ctx: ctx}) }
-
-func (b *builder) put(o op) *builder {
-	o.text = b.text.String()
-	b.text.Reset()
-	b.ops = append(b.ops, o)
-	return b
-}
-
-// program is what was built.
-func (b *builder) program() program {
-	if b.text.Len() > 0 {
-		b.put(op{})
-	}
-	return b.ops
-}
-
-// has reports whether a program fills the hole.
-func (p program) has(h hole) bool {
-	for i := range p {
-		if p[i].hole == h {
-			return true
-		}
-	}
-	return false
-}
-
-// append runs the program.
-func (p program) append(dst []byte, v *Vars, id string) []byte {
-	for i := range p {
-		o := &p[i]
-		dst = append(dst, o.text...)
-		switch h := o.hole; h {
-		case noHole:
-		case impressionURL:
-			dst = appendEscaped(dst, o.ctx, v.ImpressionURL)
-		case clickURL:
-			dst = appendEscaped(dst, o.ctx, v.ClickURL)
-		case clickURLEscaped:
-			dst = appendEscaped(dst, query, v.ClickURL)
-		case conversionToken:
-			dst = appendEscaped(dst, o.ctx, v.Conversion)
-		case cacheBuster:
-			// Whatever differs between two impressions will do.
-			dst = strconv.AppendUint(dst, v.CacheBuster, 36)
-		case creativeID:
-			dst = appendEscaped(dst, o.ctx, id)
-		default:
-			dst = v.Macros.append(dst, o.ctx, h, o.b64)
 		}
 	}
 	return dst

@@ -3,6 +3,7 @@ package event
 import (
 	"bytes"
 	"encoding/base64"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -54,6 +55,12 @@ func TestTokenRoundTrip(t *testing.T) {
 			in.LineAccount = unit.AccountID(r.Uint64() | 1)
 			in.Landing = []byte(strings.Repeat("x", 1+r.IntN(LandingMax)))
 		}
+		if i%3 == 0 {
+			in.Policy = Policy{
+				Model: r.Uint64() >> r.IntN(64), Arm: uint8(r.IntN(4)), Rung: uint8(r.IntN(4)), Explored: r.IntN(2) == 0,
+				Epoch: uint16(r.Uint32()), Click: Probability(r.Uint32()), Conversion: Probability(r.Uint32()), Other: Probability(r.Uint32()), Propensity: Probability(1 + r.IntN(100)),
+			}
+		}
 		text := s.Append([]byte("t="), &in)
 		if !bytes.HasPrefix(text, []byte("t=")) || len(text) > TextMax {
 			t.Fatalf("text of %d bytes: %q", len(text), text[:10])
@@ -64,6 +71,34 @@ func TestTokenRoundTrip(t *testing.T) {
 		if st != OK || !reflect.DeepEqual(in, out) {
 			t.Fatalf("%v\n in %+v\nout %+v", st, in, out)
 		}
+	}
+}
+
+// TestTokenWithoutPolicyStaysAsItWas: tokens of earlier builds are read, and
+// what has no policy is written as they wrote it.
+func TestTokenWithoutPolicyStaysAsItWas(t *testing.T) {
+	const text = "CSkHKQGAgICAgCDvvv7Kzvrt_gsAAAAAAAAADAAAAAAAAAANAAAAAAAAAA4AAAAAAAAAwJaxAsKWsQJVU0TAuAKAyM60DYCO2bQNswv6oeTTk3n86m7BVVuRPQ"
+	s := testSigner(t, newKey.ID, newKey)
+	in := testToken(Impression)
+	in.LineAccount, in.Landing = 0, nil
+	if got := string(s.Append(nil, &in)); got != text {
+		t.Errorf("%s, want %s", got, text)
+	}
+}
+
+func TestProbability(t *testing.T) {
+	for _, p := range []float64{1, 0.5, 0.0123, 1e-6, 1.0 / 3} {
+		if got := NewProbability(p).Float(); math.Abs(got/p-1) > 2e-4 {
+			t.Errorf("%v is kept as %v", p, got)
+		}
+	}
+	for p, want := range map[float64]Probability{0: 0, -1: 0, 1: 1, 7: 1, 0.5: 2049, 1e-30: math.MaxUint16} {
+		if got := NewProbability(p); got != want {
+			t.Errorf("%v: %d, want %d", p, got, want)
+		}
+	}
+	if NewProbability(math.NaN()) != 0 {
+		t.Error("NaN is a probability")
 	}
 }
 
@@ -203,6 +238,8 @@ func FuzzToken(f *testing.F) {
 	s := testSigner(f, newKey.ID, oldKey, newKey)
 	for k := Impression; k.Valid(); k++ {
 		in := testToken(k)
+		f.Add(s.Append(nil, &in))
+		in.Policy = Policy{Model: 1_800_000_000, Arm: 1, Click: 900, Propensity: 1}
 		f.Add(s.Append(nil, &in))
 	}
 	f.Add([]byte(""))

@@ -42,7 +42,9 @@ func (s Status) String() string {
 
 const (
 	macBytes = 16
-	version  = 1
+	// A token of version 2 carries a Policy before its landing page.
+	version       = 1
+	versionPolicy = 2
 
 	// The second byte: version in the high bits, kind in the low, flags between.
 	kindMask        = 0x03
@@ -52,7 +54,8 @@ const (
 	versionShift    = 5
 
 	// fieldsMax bounds the encoding of everything but the landing page.
-	fieldsMax = 2 + 4*binary.MaxVarintLen32 + 4*binary.MaxVarintLen64 + 6*8 + 3 + 2*binary.MaxVarintLen64
+	fieldsMax = 2 + 4*binary.MaxVarintLen32 + 4*binary.MaxVarintLen64 + 6*8 + 3 + 2*binary.MaxVarintLen64 + policyMax
+	policyMax = binary.MaxVarintLen64 + 1 + 5*2
 	// fieldsMin is the shortest: every varint one byte, no line account.
 	fieldsMin = 2 + 3 + 1 + 5*8 + 2 + 3 + 1 + 2
 )
@@ -133,6 +136,10 @@ var strictEncoding = base64.RawURLEncoding.Strict()
 
 func appendFields(b []byte, t *Token) []byte {
 	head := byte(version<<versionShift) | byte(t.Kind)&kindMask
+	chosen := t.Policy != Policy{}
+	if chosen {
+		head = byte(versionPolicy<<versionShift) | byte(t.Kind)&kindMask
+	}
 	if t.Test {
 		head |= flagTest
 	}
@@ -160,13 +167,27 @@ func appendFields(b []byte, t *Token) []byte {
 	b = append(b, t.Currency[:]...)
 	b = binary.AppendVarint(b, int64(t.Day))
 	b = binary.AppendVarint(b, floorSeconds(t.Issued))
-	return binary.AppendVarint(b, ceilSeconds(t.Expires))
+	b = binary.AppendVarint(b, ceilSeconds(t.Expires))
+	if chosen {
+		b = appendPolicy(b, &t.Policy)
+	}
+	return b
+}
+
+func appendPolicy(b []byte, p *Policy) []byte {
+	b = append(binary.AppendUvarint(b, p.Model), p.Flags())
+	b = binary.LittleEndian.AppendUint16(b, p.Epoch)
+	b = binary.LittleEndian.AppendUint16(b, uint16(p.Click))
+	b = binary.LittleEndian.AppendUint16(b, uint16(p.Conversion))
+	b = binary.LittleEndian.AppendUint16(b, uint16(p.Other))
+	return binary.LittleEndian.AppendUint16(b, uint16(p.Propensity))
 }
 
 // readFields reads what appendFields wrote. The bytes are authentic: a fault
 // here means another version of the encoding under the same key.
 func readFields(b []byte, t *Token) bool {
-	if b[0]>>versionShift != version {
+	v := b[0] >> versionShift
+	if v != version && v != versionPolicy {
 		return false
 	}
 	r := reader{b: b[1:], ok: true}
@@ -194,6 +215,9 @@ func readFields(b []byte, t *Token) bool {
 	t.Day = unit.Day(r.varint())
 	t.Issued = unit.WallFromUnix(r.varint())
 	t.Expires = unit.WallFromUnix(r.varint())
+	if v == versionPolicy {
+		r.policy(&t.Policy)
+	}
 	if r.ok && len(r.b) > 0 {
 		t.Landing = r.b
 	}
@@ -214,6 +238,21 @@ func (r *reader) uvarint() uint64 {
 func (r *reader) varint() int64 {
 	v, n := binary.Varint(r.b)
 	return v * int64(r.take(n))
+}
+
+// policy reads what appendPolicy wrote.
+func (r *reader) policy(p *Policy) {
+	p.Model = r.uvarint()
+	if !r.ok || len(r.b) < policyMax-binary.MaxVarintLen64 {
+		r.ok = false
+		return
+	}
+	le := binary.LittleEndian
+	p.Epoch = le.Uint16(r.b[1:])
+	p.Click, p.Conversion = Probability(le.Uint16(r.b[3:])), Probability(le.Uint16(r.b[5:]))
+	p.Other, p.Propensity = Probability(le.Uint16(r.b[7:])), Probability(le.Uint16(r.b[9:]))
+	r.ok = p.SetFlags(r.b[0]) && *p != Policy{}
+	r.b = r.b[policyMax-binary.MaxVarintLen64:]
 }
 
 func (r *reader) fixed() uint64 {

@@ -102,6 +102,9 @@ type Token struct {
 	Issued  unit.WallTime
 	Expires unit.WallTime
 
+	// Policy is what chose the win.
+	Policy Policy
+
 	// Landing is the page a click goes to. After Parse it is a slice of the
 	// scratch buffer.
 	Landing []byte

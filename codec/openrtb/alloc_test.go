@@ -22,11 +22,11 @@ func TestAllocParseCorpus(t *testing.T) {
 }
 
 func TestAllocParseBroken(t *testing.T) {
-	lines := [][]byte{richRequest, []byte(`{"id":"\u0061","\u0069mp":[{"id":"\u0031","banner":{"w":1e999,"h":"x"}}],"device":{"geo":{"lat":1e400,"lon":0.1234567890123456789012}}}`)}
-	rnd := rand.New(rand.NewPCG(4, 4))
+	m := mutator{rnd: rand.New(rand.NewPCG(4, 4)), seeds: append(seeds(t),
+		[]byte(`{"id":"\u0061","\u0069mp":[{"id":"\u0031","banner":{"w":1e999,"h":"x"}}],"device":{"geo":{"lat":1e400,"lon":0.1234567890123456789012}}}`))}
 	var bodies [][]byte
-	for range 2_000 {
-		bodies = append(bodies, mutate(rnd, lines))
+	for range 5_000 {
+		bodies = append(bodies, m.next())
 	}
 	var r BidRequest
 	run := func() {

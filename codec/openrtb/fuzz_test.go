@@ -27,8 +27,9 @@ func FuzzRequest(f *testing.F) {
 		}
 	}
 	var used BidRequest
+	j := newJudge()
 	f.Fuzz(func(t *testing.T, body []byte) {
-		compare(t, &used, body)
+		j.compare(t, body)
 		var fresh BidRequest
 		a, b := Parse(body, &used), Parse(body, &fresh)
 		if a.Code != b.Code || a.Offset != b.Offset {
@@ -41,11 +42,11 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// walk reads every list, so that a wrong span is a panic.
-func walk(r *BidRequest) (n int) {
-	f := viewFacts(r)
+// walk reads every list and detail, so that a wrong span is a panic.
+func walk(r *BidRequest) {
+	t := translator{r: r}
+	_ = t.request()
 	for i := range r.Imp {
-		n += len(r.Imp[i].Native.Request.AppendText(nil))
+		_ = r.Imp[i].Native.Request.AppendText(nil)
 	}
-	return n + len(f)
 }

@@ -15,7 +15,6 @@ const keyMax = 48
 // stays in a register, and no value is looked at twice.
 type parser struct {
 	b     []byte
-	r     *BidRequest // nil in a native request
 	key   *[keyMax]byte
 	depth int
 	limit Limits
@@ -57,6 +56,22 @@ func (p *parser) missing(i int, object, field string) int {
 }
 
 func (p *parser) named() bool { return p.err.Object != "" || p.err.Field != "" }
+
+// room reports whether a slab of n items may grow under the limit.
+func (p *parser) room(i, n, limit int) bool {
+	if n >= limit {
+		p.fail(i, TooMany)
+	}
+	return n < limit
+}
+
+// end names the object whose syntax failed between members.
+func (p *parser) end(i int, object string) int {
+	if i < 0 {
+		return p.fault(object, nil)
+	}
+	return i
+}
 
 // space skips white space.
 func (p *parser) space(i int) int {

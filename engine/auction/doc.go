@@ -6,11 +6,12 @@
 // nobody can explain or replay. Bids are therefore totally ordered (Before):
 //
 //  1. lower priority tier: guaranteed lines precede the rest,
-//  2. higher price an impression,
+//  2. higher rank: the price of an impression, weighed by the creative's quality,
 //  3. lower line index: the catalog's own order, by name within a tier,
 //  4. lower creative index, likewise.
 //
-// The auction is first-price: the winner pays its bid.
+// The auction is first-price: the winner pays its bid, which is its price and
+// not its rank.
 //
 // # Ranking without sorting
 //

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"millrace/codec/unit"
+	"millrace/shards"
 )
 
 // Depth is how many bids a first scan keeps: enough that a second one is rare,
@@ -12,7 +13,11 @@ const Depth = 16
 
 // Bid is one candidate's offer for one impression.
 type Bid struct {
-	// Price an impression; for CPC and CPA the expected revenue.
+	// Rank orders the bids of a tier: the price, weighed by what is not money.
+	// Nobody is charged a rank.
+	Rank unit.Nanos
+	// Price an impression; for CPC and CPA the expected revenue. It is what is
+	// bid and reserved.
 	Price unit.Nanos
 	// Line is the line item's index in the snapshot.
 	Line uint32
@@ -28,8 +33,8 @@ func Before(a, b *Bid) bool {
 	if a.Tier != b.Tier {
 		return a.Tier < b.Tier
 	}
-	if a.Price != b.Price {
-		return a.Price > b.Price
+	if a.Rank != b.Rank {
+		return a.Rank > b.Rank
 	}
 	if a.Line != b.Line {
 		return a.Line < b.Line
@@ -38,14 +43,14 @@ func Before(a, b *Bid) bool {
 }
 
 // Deepening: each further scan of an impression keeps so many times more bids
-// than the one before. Scans of one depth would take time in the square of the
+// than the one before, unless Select says otherwise. Scans of one depth would take time in the square of the
 // candidates when none of them is admitted, as happens to every request with a
 // floor above all prices.
 const deepening = 64
 
 // Ranking collects the first bids, in order, of those offered: Depth of them in
-// the first scan, deepening times more in each that continues it. The zero
-// value is ready for a first scan.
+// the first scan, deepening times more in each that continues it. Reset
+// makes it ready for a first scan.
 type Ranking struct {
 	bids  [Depth]Bid
 	n     int
@@ -55,21 +60,35 @@ type Ranking struct {
 
 	// Of a scan that continues another: deep holds the bids kept, sorted once
 	// settled, and up to as many again behind them.
-	depth   int // 0 in a first scan
+	depth   int // 0 in a first scan of Depth
+	growth  int // of depth, from scan to scan
 	deep    []Bid
 	settled bool
 	cut     bool // deep[depth-1] is the last that may enter
 }
 
 // Reset empties the ranking for a first scan.
-func (r *Ranking) Reset() { r.n, r.depth, r.next, r.more = 0, 0, false, false }
+func (r *Ranking) Reset() {
+	r.n, r.depth, r.growth, r.next, r.more = 0, 0, deepening, false, false
+}
+
+// Select empties the ranking for a first scan that keeps depth bids, and growth
+// times more in each that continues it: for a caller to whom a bid kept is work
+// of its own.
+func (r *Ranking) Select(depth, growth int) {
+	if cap(r.deep) < 2*depth {
+		r.deep = shards.AlignedSlice[Bid](2 * depth)
+	}
+	r.depth, r.growth, r.next, r.more = depth, growth, false, false
+	r.deep, r.settled, r.cut = r.deep[:0], true, false
+}
 
 // Continue empties the ranking for the scan that finds the bids behind the last
 // one it holds.
 func (r *Ranking) Continue() {
 	held := r.Bids()
 	r.after, r.next = held[len(held)-1], true
-	r.depth = max(r.depth, Depth) * deepening
+	r.depth = max(r.depth, Depth) * r.growth
 	r.deep, r.settled, r.cut, r.more = r.deep[:0], true, false, false
 }
 
@@ -102,12 +121,12 @@ func (r *Ranking) last() *Bid {
 	return nil
 }
 
-// Takes reports whether a bid of the tier with at most the price may enter. A
+// Takes reports whether a bid of the tier with at most the rank may enter. A
 // scan asks it before it works out what a line's bids are; a no is remembered
 // as a bid left out.
 func (r *Ranking) Takes(tier uint8, most unit.Nanos) bool {
 	last := r.last()
-	if last == nil || tier < last.Tier || tier == last.Tier && most >= last.Price {
+	if last == nil || tier < last.Tier || tier == last.Tier && most >= last.Rank {
 		return true
 	}
 	r.more = true
@@ -125,9 +144,19 @@ func (r *Ranking) Closed(tier uint8) bool {
 	return true
 }
 
+// Stop ends a scan in order of tiers before a line of the tier, if there are
+// bids of a better one: the rest is left for a scan that continues this one.
+func (r *Ranking) Stop(tier uint8) bool {
+	if len(r.deep) == 0 || r.deep[len(r.deep)-1].Tier >= tier {
+		return false
+	}
+	r.more = true
+	return true
+}
+
 // Offer considers a bid.
 func (r *Ranking) Offer(b Bid) {
-	if r.next {
+	if r.depth > 0 {
 		r.offerDeep(b)
 		return
 	}
@@ -149,7 +178,7 @@ func (r *Ranking) Offer(b Bid) {
 // offerDeep gathers bids up to twice the depth before it sorts them and drops
 // the later half: a few comparisons a bid, whatever the depth.
 func (r *Ranking) offerDeep(b Bid) {
-	if !Before(&r.after, &b) {
+	if r.next && !Before(&r.after, &b) {
 		return
 	}
 	if r.cut && !Before(&b, &r.deep[r.depth-1]) {

@@ -11,8 +11,8 @@ import (
 func randomBids(r *rand.Rand, n int) []Bid {
 	bids := make([]Bid, n)
 	for i := range bids {
-		// Few distinct prices and tiers, so that every tie-break decides often.
-		bids[i] = Bid{Price: unit.Nanos(r.IntN(5)), Tier: uint8(r.IntN(3)), Line: uint32(i / 3), Creative: uint32(i % 3)}
+		// Few distinct ranks and tiers, so that every tie-break decides often.
+		bids[i] = Bid{Rank: unit.Nanos(r.IntN(5)), Tier: uint8(r.IntN(3)), Line: uint32(i / 3), Creative: uint32(i % 3)}
 	}
 	r.Shuffle(n, func(i, j int) { bids[i], bids[j] = bids[j], bids[i] })
 	return bids
@@ -40,9 +40,13 @@ func TestRankingEqualsSort(t *testing.T) {
 		bids := randomBids(r, r.IntN(most))
 		var got []Bid
 		var rank Ranking
+		rank.Reset()
+		if i%3 == 0 {
+			rank.Select(1+r.IntN(40), 2)
+		}
 		for {
 			for _, b := range bids {
-				if r.IntN(2) == 0 || !rank.Closed(b.Tier) && rank.Takes(b.Tier, b.Price) {
+				if r.IntN(2) == 0 || !rank.Closed(b.Tier) && rank.Takes(b.Tier, b.Rank) {
 					rank.Offer(b)
 				}
 			}
@@ -73,12 +77,12 @@ func TestOrderIsTotal(t *testing.T) {
 }
 
 func TestTiesInWords(t *testing.T) {
-	base := Bid{Price: 100, Tier: 1, Line: 5, Creative: 5}
+	base := Bid{Rank: 100, Tier: 1, Line: 5, Creative: 5}
 	for name, first := range map[string]Bid{
-		"tier before price": {Price: 1, Tier: 0, Line: 9, Creative: 9},
-		"price before line": {Price: 101, Tier: 1, Line: 9, Creative: 9},
-		"line on a tie":     {Price: 100, Tier: 1, Line: 4, Creative: 9},
-		"creative at last":  {Price: 100, Tier: 1, Line: 5, Creative: 4},
+		"tier before rank": {Rank: 1, Tier: 0, Line: 9, Creative: 9},
+		"rank before line": {Rank: 101, Tier: 1, Line: 9, Creative: 9},
+		"line on a tie":    {Rank: 100, Tier: 1, Line: 4, Creative: 9},
+		"creative at last": {Rank: 100, Tier: 1, Line: 5, Creative: 4},
 	} {
 		if !Before(&first, &base) || Before(&base, &first) {
 			t.Errorf("%s: %+v should precede %+v", name, first, base)
@@ -91,6 +95,7 @@ func TestTiesInWords(t *testing.T) {
 func TestScansAreFew(t *testing.T) {
 	bids := randomBids(rand.New(rand.NewPCG(1, 1)), 100_000)
 	var rank Ranking
+	rank.Reset()
 	scans, seen := 0, 0
 	for {
 		scans++
@@ -130,7 +135,7 @@ func TestAllocRanking(t *testing.T) {
 func BenchmarkRanking1000(b *testing.B) {
 	bids := randomBids(rand.New(rand.NewPCG(1, 1)), 1000)
 	for i := range bids {
-		bids[i].Price = unit.Nanos(rand.Uint32())
+		bids[i].Rank = unit.Nanos(rand.Uint32())
 	}
 	var rank Ranking
 	var sum unit.Nanos
@@ -140,7 +145,7 @@ func BenchmarkRanking1000(b *testing.B) {
 		for _, bid := range bids {
 			rank.Offer(bid)
 		}
-		sum += rank.Bids()[0].Price
+		sum += rank.Bids()[0].Rank
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/bid")
 	if sum == 0 {

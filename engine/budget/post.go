@@ -295,6 +295,7 @@ func (b *Broker) record(t *event.Token, reason ledger.Reason, from []source, wal
 	*r = ledger.Record{
 		Kind: ledger.Posted, Event: t.Kind, Reason: reason, Node: b.node, Epoch: b.epoch, Shard: b.id, Wall: wall, Stamp: b.stamp,
 		Campaign: t.Campaign, Amount: t.Price, Currency: t.Currency, Win: t.Win, Issued: t.Issued, User: t.User, Line: t.Line, Creative: t.Creative,
+		Policy: t.Policy,
 	}
 	if reason != 0 {
 		r.Kind = ledger.Recorded

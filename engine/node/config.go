@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"millrace/codec/gzip"
 	"millrace/codec/strict"
 )
 
@@ -26,6 +27,7 @@ type Config struct {
 	LogLevel    string        `yaml:"log_level" help:"debug, info, warn or error; can be changed at run time on the admin server"`
 	DebugHeader bool          `yaml:"debug_header" help:"explain a decision to whoever sends X-Millrace-Debug: 1; shows prices and targeting, keep it off on the open internet"`
 	Limits      LimitsConfig  `yaml:"limits" help:"bounds on what clients may ask for; what goes over is refused by name and counted"`
+	Gzip        GzipConfig    `yaml:"gzip" help:"compression of answers; compressed requests are always taken"`
 	Shard       ShardConfig   `yaml:"shard" help:"queues and tables of one shard"`
 	Budget      BudgetConfig  `yaml:"budget" help:"leases, reservations and the journal of money"`
 	Tokens      TokensConfig  `yaml:"tokens" help:"signing of the tracking URLs"`
@@ -54,6 +56,22 @@ type LimitsConfig struct {
 	WriteTimeout time.Duration `yaml:"write_timeout" help:"for a slow client to take the next 16 KiB of its answers, or the rest; else it is dropped"`
 	Imps         int           `yaml:"imps" help:"impressions in one bid request; more is 400"`
 	Depth        int           `yaml:"depth" help:"nesting of a request's JSON; more is 400"`
+}
+
+// GzipMode says whether answers are compressed.
+type GzipMode string
+
+// The modes of compression.
+const (
+	GzipOff  GzipMode = "off"
+	GzipAuto GzipMode = "auto"
+)
+
+// GzipConfig is how answers are compressed.
+type GzipConfig struct {
+	Answers  GzipMode     `yaml:"answers" help:"auto: for clients whose Accept-Encoding asks for it; off: for none. It costs some 20 µs an answer"`
+	BytesMin strict.Bytes `yaml:"bytes_min" help:"shorter answers are sent as they are"`
+	Level    int          `yaml:"level" help:"1 (fastest) to 9 (smallest)"`
 }
 
 // ShardConfig sizes one shard.
@@ -117,6 +135,7 @@ func Default() Config {
 			Imps:         100,
 			Depth:        64,
 		},
+		Gzip: GzipConfig{Answers: GzipAuto, BytesMin: 2 << 10, Level: gzip.LevelFastest},
 		Shard: ShardConfig{
 			MailboxSlots:   8192,
 			Batch:          128,

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"millrace/codec/gzip"
 	"millrace/codec/strict"
 )
 
@@ -54,6 +55,7 @@ func (c Config) Validate() strict.Faults {
 		l.add("log_level", fmt.Sprintf("%q is not a log level", c.LogLevel), "use debug, info, warn or error")
 	}
 	c.Limits.validate(l)
+	c.Gzip.validate(l)
 	c.Shard.validate(l)
 	c.Budget.validate(l)
 	c.Tokens.validate(l)
@@ -132,6 +134,14 @@ func (c LimitsConfig) validate(l *faultList) {
 	}
 	l.between("limits.imps", int64(c.Imps), 1, 1000)
 	l.between("limits.depth", int64(c.Depth), 8, 1000)
+}
+
+func (c GzipConfig) validate(l *faultList) {
+	if c.Answers != GzipOff && c.Answers != GzipAuto {
+		l.add("gzip.answers", fmt.Sprintf("%q is not a mode", c.Answers), strict.Remedy(string(c.Answers), []string{string(GzipOff), string(GzipAuto)}))
+	}
+	l.sized("gzip.bytes_min", c.BytesMin, 256, 1<<30)
+	l.between("gzip.level", int64(c.Level), gzip.LevelFastest, gzip.LevelBest)
 }
 
 func (c ShardConfig) validate(l *faultList) {

@@ -257,6 +257,10 @@ func (n *Node) listen(keys *event.Keyring) error {
 	c.ConnectionsMax, c.InFlightMax, c.PipelineMax = l.Connections, l.InFlight, l.Pipeline
 	c.HeadBytesMax, c.BodyBytesMax = int(l.HeadBytes), int(l.BodyBytes)
 	c.HeadTimeout, c.BodyTimeout, c.IdleTimeout, c.WriteTimeout = l.HeadTimeout, l.BodyTimeout, l.IdleTimeout, l.WriteTimeout
+	c.GzipBytesMin, c.GzipLevel = int(n.cfg.Gzip.BytesMin), n.cfg.Gzip.Level
+	if n.cfg.Gzip.Answers == GzipOff {
+		c.GzipBytesMin = 0
+	}
 	c.NewAttachment = n.gate.NewAttachment
 	var err error
 	if n.ingress, err = ingress.Listen(c, n.clock, n.registry, n.gate); err != nil {

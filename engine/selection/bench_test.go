@@ -6,7 +6,6 @@ import (
 
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
-	"millrace/engine/auction"
 	"millrace/state/campaign/catalogtest"
 )
 
@@ -26,25 +25,20 @@ func parsed(t testing.TB, n int, o catalogtest.Options, extra string) []openrtb.
 }
 
 // decide finds the request's winner as engine/serve does, without money.
-func decide(s *Selector, r *openrtb.BidRequest, rank *auction.Ranking, lost *[ReasonCount]uint32) (looked int, won bool) {
-	s.Begin(r, User{ID: testUser, Known: true}, 0, startWall)
+func decide(s *Selector, r *openrtb.BidRequest, lost *[ReasonCount]uint32) (looked int, won bool) {
+	s.Begin(r, User{ID: testUser, Known: true}, Choice{}, 0, startWall)
 	for i := range r.Imp {
 		s.BeginImp(&r.Imp[i])
-		rank.Reset()
-	imp:
 		for {
-			s.Scan(rank, lost)
-			for n := range rank.Bids() {
-				looked++
-				if _, reason := s.Admit(&rank.Bids()[n]); reason == Won {
-					won = true
-					break imp
-				}
-			}
-			if rank.Exhausted() {
+			b, ok := s.Next(lost)
+			if !ok {
 				break
 			}
-			rank.Continue()
+			looked++
+			if _, reason := s.Admit(b); reason == Won {
+				won = true
+				break
+			}
 		}
 	}
 	return looked, won
@@ -55,13 +49,12 @@ func decide(s *Selector, r *openrtb.BidRequest, rank *auction.Ranking, lost *[Re
 func TestAllocSelection(t *testing.T) {
 	o := catalogtest.Options{Lines: 1000, Seed: 1}
 	views := append(parsed(t, 64, o, ""), parsed(t, 64, o, `,"wseat":["nobody"]`)...)
-	s := NewSelector(Prepare(catalogtest.Snapshot(o), Default()), NewRates(), newCaps(t))
-	var rank auction.Ranking
+	s := NewSelector(Prepare(catalogtest.Snapshot(o), Default()), NewRates(), newCaps(t), nil)
 	var lost [ReasonCount]uint32
 	wins := 0
 	pass := func() {
 		for i := range views {
-			if _, won := decide(s, &views[i], &rank, &lost); won {
+			if _, won := decide(s, &views[i], &lost); won {
 				wins++
 			}
 		}
@@ -84,17 +77,18 @@ func BenchmarkScan(b *testing.B) {
 			c := Prepare(catalogtest.Snapshot(o), Default())
 			selectors := make([]*Selector, len(views))
 			for i := range views {
-				selectors[i] = NewSelector(c, NewRates(), newCaps(b))
-				selectors[i].Begin(&views[i], User{ID: testUser, Known: true}, 0, startWall)
+				selectors[i] = NewSelector(c, NewRates(), newCaps(b), nil)
+				selectors[i].Begin(&views[i], User{ID: testUser, Known: true}, Choice{}, 0, startWall)
 				selectors[i].BeginImp(&views[i].Imp[0])
 			}
-			var rank auction.Ranking
 			var lost [ReasonCount]uint32
 			candidates, calls := 0, 0
 			b.ReportAllocs()
 			for b.Loop() {
-				rank.Reset()
-				candidates += selectors[calls%len(selectors)].Scan(&rank, &lost)
+				s := selectors[calls%len(selectors)]
+				s.beginScan()
+				s.scan(&lost)
+				candidates += s.Candidates()
 				calls++
 			}
 			b.ReportMetric(float64(candidates)/float64(calls), "candidates/op")
@@ -112,13 +106,12 @@ func BenchmarkSelection(b *testing.B) {
 		for _, kind := range []struct{ name, extra string }{{"won", ""}, {"refused", `,"wseat":["nobody"]`}} {
 			b.Run(fmt.Sprintf("lines=%d/%s", lines, kind.name), func(b *testing.B) {
 				views := parsed(b, 64, o, kind.extra)
-				s := NewSelector(c, NewRates(), newCaps(b))
-				var rank auction.Ranking
+				s := NewSelector(c, NewRates(), newCaps(b), nil)
 				var lost [ReasonCount]uint32
 				looked, calls := 0, 0
 				b.ReportAllocs()
 				for b.Loop() {
-					n, _ := decide(s, &views[calls%len(views)], &rank, &lost)
+					n, _ := decide(s, &views[calls%len(views)], &lost)
 					looked += n
 					calls++
 				}

@@ -4,22 +4,41 @@ import (
 	"math"
 
 	"millrace/codec/event"
+	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 	"millrace/models/coldstart"
 	"millrace/shards"
 	"millrace/state/campaign"
 )
 
-// Config weighs priors against observations.
+// Config weighs priors against observations, and ranks against prices.
 type Config struct {
 	// ClickStrength is how many impressions a creative's prior click rate is
 	// worth; ConversionStrength how many clicks its prior conversion rate is.
 	ClickStrength, ConversionStrength float64
+	// Format scales the rank of a banner, video, audio or native creative beside
+	// creatives of other formats, by openrtb.MediaType.
+	Format [openrtb.NativeMedia + 1]float64
+	// Position scales the click rate of a creative that no model predicts by
+	// where the impression is: OpenRTB's pos, 0 (unknown) to 7.
+	Position [PositionMax + 1]float64
 }
 
+// PositionMax is the last of OpenRTB's positions.
+const PositionMax = 7
+
 // Default lets observations count as much as the prior after 1,000 impressions
-// and 100 clicks.
-func Default() Config { return Config{ClickStrength: 1000, ConversionStrength: 100} }
+// and 100 clicks, and treats all formats and positions alike.
+func Default() Config {
+	c := Config{ClickStrength: 1000, ConversionStrength: 100}
+	for i := range c.Format {
+		c.Format[i] = 1
+	}
+	for i := range c.Position {
+		c.Position[i] = 1
+	}
+	return c
+}
 
 // Catalog is a snapshot with the columns that a shard changes: what each
 // creative is worth now, and which lines have funds.
@@ -29,6 +48,11 @@ type Catalog struct {
 	cfg      Config
 	values   []unit.Nanos // by creative: expected revenue of an impression
 	bounds   []unit.Nanos // by line: the most of its creatives' values
+	ranks    []unit.Nanos // by line: the most of its creatives' ranks
+	// weights turn a price into a rank: by creative, and the most by line.
+	weights, lineWeights []float32
+	// predicted are the lines whose worth depends on a prediction.
+	predicted campaign.Bitmap
 	// linesOf[first[a]:first[a+1]] are the lines that pay from account a.
 	first   []uint32
 	linesOf []campaign.LineIndex
@@ -45,13 +69,22 @@ func Prepare(s *campaign.Snapshot, cfg Config) *Catalog {
 		Snapshot: s, cfg: cfg,
 		values: shards.AlignedSlice[unit.Nanos](len(s.Creatives)),
 		bounds: shards.AlignedSlice[unit.Nanos](len(s.Lines)),
-		dry:    shards.AlignedSlice[uint64]((len(s.Accounts) + 63) / 64),
+		ranks:  shards.AlignedSlice[unit.Nanos](len(s.Lines)),
+
+		weights: shards.AlignedSlice[float32](len(s.Creatives)), lineWeights: shards.AlignedSlice[float32](len(s.Lines)),
+		dry: shards.AlignedSlice[uint64]((len(s.Accounts) + 63) / 64),
 	}
 	c.funded.Resize(len(s.Lines))
 	c.funded.Fill(len(s.Lines))
+	c.predicted.Resize(len(s.Lines))
 	var none Counts
 	for i := range s.Lines {
+		if s.Lines[i].Pricing != campaign.CPM {
+			c.predicted.Set(campaign.LineIndex(i))
+		}
 		for cr := s.Lines[i].FirstCreative; cr < s.Lines[i].EndCreative; cr++ {
+			c.weights[cr] = float32(float64(s.Creatives[cr].Quality) / campaign.QualityDefault * cfg.Format[s.Creatives[cr].Media])
+			c.lineWeights[i] = max(c.lineWeights[i], c.weights[cr])
 			c.values[cr] = c.worth(cr, &none)
 		}
 		c.rebound(campaign.LineIndex(i))
@@ -100,6 +133,13 @@ func (c *Catalog) worth(creative campaign.CreativeIndex, seen *Counts) unit.Nano
 		return l.Price
 	}
 	ctr, cvr := c.rates(creative, seen)
+	return expected(l, ctr, cvr)
+}
+
+// expected is what an impression of a line that pays by click or conversion is
+// worth, rounded down to a nano. It never falls when a rate rises: bounds of
+// rates make bounds of worth.
+func expected(l *campaign.LineItem, ctr, cvr float64) unit.Nanos {
 	v := float64(l.Price) * ctr
 	if l.Pricing == campaign.CPA {
 		v *= cvr
@@ -107,11 +147,21 @@ func (c *Catalog) worth(creative campaign.CreativeIndex, seen *Counts) unit.Nano
 	return unit.Nanos(math.Floor(v))
 }
 
+// weigh is the rank of a price: it never falls when either rises, and is the
+// price itself for a creative of the default quality.
+func weigh(price unit.Nanos, weight float32) unit.Nanos {
+	if weight == 1 {
+		return price
+	}
+	return unit.Nanos(math.Floor(float64(price) * float64(weight)))
+}
+
 func (c *Catalog) rebound(line campaign.LineIndex) {
 	l := &c.Snapshot.Lines[line]
-	c.bounds[line] = 0
+	c.bounds[line], c.ranks[line] = 0, 0
 	for cr := l.FirstCreative; cr < l.EndCreative; cr++ {
 		c.bounds[line] = max(c.bounds[line], c.values[cr])
+		c.ranks[line] = max(c.ranks[line], weigh(c.values[cr], c.weights[cr]))
 	}
 }
 

@@ -78,6 +78,8 @@ func (s *Selector) BeginImp(imp *openrtb.Imp) {
 		q.SetSecure()
 	}
 	s.catalog.Snapshot.MatchImp(q, &s.base, &s.match)
+	s.position = s.catalog.cfg.Position[positionOf(imp)]
+	s.beginScan()
 }
 
 func (s *Selector) describeBanner(b *openrtb.Banner) {

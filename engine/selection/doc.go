@@ -3,9 +3,9 @@
 //
 //	Begin(request)   targeting of the request      bitmap over line items
 //	BeginImp(i)      targeting of the impression   bitmap, narrower
-//	Scan             worth of each candidate       auction.Ranking: the first few
-//	Admit            floors, currency, deals,      Reason, asked only of those few,
-//	                 seats, frequency cap          in their order
+//	Next             worth of each candidate       auction.Ranking: bid by bid, in order
+//	Admit            floors, currency, deals,      Reason, asked only of those that
+//	                 seats, frequency cap          came up
 //
 // Worth is the expected revenue of one impression: the price for CPM, price ×
 // predicted click rate for CPC, and × predicted conversion rate for CPA. Rates

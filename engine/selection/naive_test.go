@@ -110,7 +110,7 @@ func (n *naive) bids(imp *naiveImp) (bids []auction.Bid, lines int) {
 		for cr := l.FirstCreative; cr < l.EndCreative; cr++ {
 			worth := n.worth(l, &n.s.Creatives[cr])
 			if n.s.Reject(q, cr) == campaign.Accepted && (worth > 0 || l.Kind == campaign.House) {
-				bids = append(bids, auction.Bid{Price: worth, Line: uint32(i), Creative: uint32(cr), Tier: l.Tier})
+				bids = append(bids, auction.Bid{Rank: worth, Price: worth, Line: uint32(i), Creative: uint32(cr), Tier: l.Tier})
 			}
 		}
 	}
@@ -203,7 +203,6 @@ func expectImp(t *testing.T, s *Selector, n *naive, r *openrtb.BidRequest, i int
 	imp := &n.request.Imp[i]
 	want, lines := n.bids(imp)
 	s.BeginImp(&r.Imp[i])
-	var rank auction.Ranking
 	var lost [ReasonCount]uint32
 	first := -1
 	skip := func(to func(auction.Bid) bool) {
@@ -214,28 +213,26 @@ func expectImp(t *testing.T, s *Selector, n *naive, r *openrtb.BidRequest, i int
 		}
 	}
 	for {
-		if c := s.Scan(&rank, &lost); c != lines {
-			t.Fatalf("%s: %d candidate lines, want %d", what, c, lines)
+		b, more := s.Next(&lost)
+		if s.Candidates() != lines {
+			t.Fatalf("%s: %d candidate lines, want %d", what, s.Candidates(), lines)
 		}
-		for _, b := range rank.Bids() {
-			skip(func(w auction.Bid) bool { return w == b })
-			if compared == len(want) {
-				t.Fatalf("%s: %+v is out of order, or no candidate", what, b)
-			}
-			place, reason := s.Admit(&b)
-			deal, ok := n.admits(imp, &b)
-			if ok != (reason == Won) || ok && place.Deal.String() != deal {
-				t.Fatalf("%s: bid %d %+v: %v in deal %q; want admitted %v in deal %q", what, compared, b, reason, place.Deal.String(), ok, deal)
-			}
-			if ok && first < 0 {
-				first = compared
-			}
-			compared++
-		}
-		if rank.Exhausted() {
+		if !more {
 			break
 		}
-		rank.Continue()
+		skip(func(w auction.Bid) bool { return w == *b })
+		if compared == len(want) {
+			t.Fatalf("%s: %+v is out of order, or no candidate", what, *b)
+		}
+		place, reason := s.Admit(b)
+		deal, ok := n.admits(imp, b)
+		if ok != (reason == Won) || ok && place.Deal.String() != deal {
+			t.Fatalf("%s: bid %d %+v: %v in deal %q; want admitted %v in deal %q", what, compared, *b, reason, place.Deal.String(), ok, deal)
+		}
+		if ok && first < 0 {
+			first = compared
+		}
+		compared++
 	}
 	skip(func(auction.Bid) bool { return false })
 	if first >= 0 {

@@ -82,3 +82,12 @@ func (r *Rates) apply(id unit.CreativeID, d *Counts) *Counts {
 	t.add(d)
 	return t
 }
+
+// Totals are a copy of what has been applied.
+func (r *Rates) Totals() map[unit.CreativeID]Counts {
+	m := make(map[unit.CreativeID]Counts, len(r.ids))
+	for i, id := range r.ids {
+		m[id] = r.totals[i]
+	}
+	return m
+}

@@ -57,7 +57,7 @@ func priced(t *testing.T, s *campaign.Snapshot, p campaign.Pricing) *campaign.Li
 // is learned; learned, the value follows it, and so does the line's bound.
 func TestLearnMovesThePriceTowardsWhatIsSeen(t *testing.T) {
 	snap := catalogtest.Snapshot(catalogtest.Options{Lines: 200, Seed: 3})
-	s := NewSelector(Prepare(snap, Default()), NewRates(), newCaps(t))
+	s := NewSelector(Prepare(snap, Default()), NewRates(), newCaps(t), nil)
 	l := priced(t, snap, campaign.CPC)
 	cr := l.FirstCreative
 	id, before := snap.Creatives[cr].ID, s.Worth(cr)
@@ -96,7 +96,7 @@ func TestLearnMovesThePriceTowardsWhatIsSeen(t *testing.T) {
 // TestSwapKeepsWhatWasLearned: a new catalog is priced like the old one.
 func TestSwapKeepsWhatWasLearned(t *testing.T) {
 	o := catalogtest.Options{Lines: 200, Seed: 3}
-	s := NewSelector(Prepare(catalogtest.Snapshot(o), Default()), NewRates(), newCaps(t))
+	s := NewSelector(Prepare(catalogtest.Snapshot(o), Default()), NewRates(), newCaps(t), nil)
 	cr := priced(t, s.catalog.Snapshot, campaign.CPC).FirstCreative
 	id := s.catalog.Snapshot.Creatives[cr].ID
 	s.Learn(id, &Counts{1000, 900, 0})
@@ -168,7 +168,7 @@ func TestFundMasksLinesOfDryAccounts(t *testing.T) {
 // Fund corrects it.
 func TestDryStaysWithANewCatalog(t *testing.T) {
 	snap := catalogtest.Snapshot(catalogtest.Options{Lines: 100, Seed: 2})
-	s := NewSelector(Prepare(snap, Default()), NewRates(), newCaps(t))
+	s := NewSelector(Prepare(snap, Default()), NewRates(), newCaps(t), nil)
 	dry := make([]uint64, (len(snap.Accounts)+63)/64)
 	for i := range dry {
 		dry[i] = ^uint64(0)

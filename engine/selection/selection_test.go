@@ -157,7 +157,7 @@ func compareCatalog(t *testing.T, o catalogtest.Options) (compared, won int) {
 	r := rand.New(rand.NewPCG(o.Seed, 5))
 	snap := catalogtest.Snapshot(o)
 	n := &naive{s: snap, seen: map[unit.CreativeID]*Counts{}, dry: map[campaign.AccountIndex]bool{}, shown: map[unit.LineID]int{}}
-	s := NewSelector(Prepare(snap, Default()), NewRates(), newCaps(t))
+	s := NewSelector(Prepare(snap, Default()), NewRates(), newCaps(t), nil)
 	history(r, s, n)
 	for i, f := range catalogtest.Requests(40, o) {
 		f.Sites = f.Sites[:min(len(f.Sites), 1)] // a request has one site
@@ -170,7 +170,7 @@ func compareCatalog(t *testing.T, o catalogtest.Options) (compared, won int) {
 		if err := json.Unmarshal(body, &n.request); err != nil {
 			t.Fatal(err)
 		}
-		s.Begin(&view, User{ID: testUser, Known: n.request.User.ID != ""}, 0, f.Now)
+		s.Begin(&view, User{ID: testUser, Known: n.request.User.ID != ""}, Choice{}, 0, f.Now)
 		for imp := range view.Imp {
 			c, w := expectImp(t, s, n, &view, imp, fmt.Sprintf("catalog %+v, request %d, imp %d:\n%s\n", o, i, imp, body))
 			compared, won = compared+c, won+w

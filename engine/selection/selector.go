@@ -1,17 +1,14 @@
 package selection
 
 import (
-	"math/bits"
-
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 	"millrace/engine/auction"
+	"millrace/models/ladder"
 	"millrace/shards"
 	"millrace/state/campaign"
 	"millrace/state/profile"
 )
-
-func trailing(w uint64) int { return bits.TrailingZeros64(w) }
 
 // currenciesMax bounds the entries of request.cur that are looked at.
 const currenciesMax = 16
@@ -34,17 +31,39 @@ type Selector struct {
 	user       unit.UserID
 	known      bool
 	now        unit.MonoTime
+	wall       unit.WallTime
 	currencies [currenciesMax]unit.Currency
 	currencyN  int
 	seatsNamed bool                 // the request allows or blocks seats
 	won        []campaign.LineIndex // lines given to earlier impressions of the request
+
+	predictor *Predictor // nil: none ever predicts
+	choice    Choice
+	arm       *Arm // the choice's; nil where it has no model of this catalog
+	scores    int  // creatives scored
+
+	// Of the impression: see Next.
+	ranking    auction.Ranking
+	next       int     // of the ranking's bids
+	scans      int     // of the impression's candidates
+	candidates int     // lines that targeting let compete
+	position   float64 // scales rates that no model predicts
+	atCounts   bool    // predicted lines are worth what the catalog's columns say
+	scoring    bool    // they are worth what the arm's model says
+	bounded    bool    // it has begun the impression, and bound is
+	bound      bound   // the most that it can say
+	taken      auction.Bid
+	waiting    []scored
+	best       scored // the bid that Next returned
+	batch      [batch]scored
 	_          shards.Pad
 }
 
-// NewSelector is a selector over a catalog.
-func NewSelector(c *Catalog, rates *Rates, caps *profile.Table) *Selector {
+// NewSelector is a selector over a catalog. Without a predictor (nil) rates are
+// smoothed counts.
+func NewSelector(c *Catalog, rates *Rates, caps *profile.Table, p *Predictor) *Selector {
 	return &Selector{
-		catalog: c, rates: rates, caps: caps,
+		catalog: c, rates: rates, caps: caps, predictor: p, waiting: shards.AlignedSlice[scored](2 * batch)[:0],
 		scratch: shards.AlignedSlice[byte](1024)[:0], won: shards.AlignedSlice[campaign.LineIndex](128)[:0],
 	}
 }
@@ -84,10 +103,16 @@ type User struct {
 	Known bool
 }
 
-// Begin finds the lines that may serve the request at all.
-func (s *Selector) Begin(r *openrtb.BidRequest, u User, now unit.MonoTime, wall unit.WallTime) {
-	s.request, s.user, s.known, s.now = r, u.ID, u.Known, now
+// Begin finds the lines that may serve the request at all. All of the request is
+// decided by the choice.
+func (s *Selector) Begin(r *openrtb.BidRequest, u User, by Choice, now unit.MonoTime, wall unit.WallTime) {
+	s.request, s.user, s.known, s.now, s.wall = r, u.ID, u.Known, now, wall
 	s.won = s.won[:0]
+	s.choice, s.scores, s.arm = by, 0, s.predictor.arm(s, by.Arm)
+	s.atCounts = by.Rung == ladder.ColdStart || s.arm == nil && by.Rung != ladder.Prior
+	if s.predictor != nil {
+		s.predictor.beginRequest(s)
+	}
 	s.setCurrencies()
 	s.seatsNamed = r.WSeat.Len()+r.BSeat.Len() > 0
 	snap := s.catalog.Snapshot
@@ -112,65 +137,6 @@ func (s *Selector) setCurrencies() {
 // RestrictCurrency makes c the only currency of the rest of the request: a
 // response has one.
 func (s *Selector) RestrictCurrency(c unit.Currency) { s.currencies[0], s.currencyN = c, 1 }
-
-// Scan offers the impression's bids to the ranking and returns the number of
-// candidate lines. Bids rejected on the way are counted into lost.
-func (s *Selector) Scan(rank *auction.Ranking, lost *[ReasonCount]uint32) (candidates int) {
-	c := s.catalog
-	lines := c.Snapshot.Lines
-	for w, word := range s.match.Words() {
-		candidates += bits.OnesCount64(word)
-		for ; word != 0; word &= word - 1 {
-			i := w*64 + trailing(word)
-			l := &lines[i]
-			if rank.Closed(l.Tier) {
-				return candidates + countFrom(s.match.Words()[w+1:])
-			}
-			if !rank.Takes(l.Tier, c.bounds[i]) {
-				continue
-			}
-			if r := s.hopeless(campaign.LineIndex(i), l); r != Won {
-				lost[r]++
-				continue
-			}
-			for cr := l.FirstCreative; cr < l.EndCreative; cr++ {
-				if r := c.Snapshot.Reject(&s.query, cr); r != campaign.Accepted {
-					lost[rejected(r)]++
-					continue
-				}
-				if c.values[cr] <= 0 && l.Kind != campaign.House {
-					lost[Worthless]++
-					continue
-				}
-				rank.Offer(auction.Bid{Price: c.values[cr], Line: uint32(i), Creative: uint32(cr), Tier: l.Tier})
-			}
-		}
-	}
-	return candidates
-}
-
-// hopeless is what Admit would say of every bid of the line, where that takes
-// no more than a look at it. Without this a request whose floor is above all
-// prices would rank thousands of bids to refuse each.
-func (s *Selector) hopeless(line campaign.LineIndex, l *campaign.LineItem) Reason {
-	switch {
-	case !s.allowed(l.Currency):
-		return CurrencyNotAllowed
-	case s.seatsNamed && s.seatBlocked(s.catalog.Snapshot.Advertiser(line).Name):
-		return SeatBlocked
-	case len(s.catalog.Snapshot.Deals(line)) > 0:
-		return Won // each deal has terms of its own
-	}
-	best := auction.Bid{Line: uint32(line), Price: s.catalog.bounds[line]}
-	return s.floor(line, &best, s.imp.HasBidFloor, s.imp.BidFloor, s.imp.BidFloorCur, BelowFloor)
-}
-
-func countFrom(words []uint64) (n int) {
-	for _, w := range words {
-		n += bits.OnesCount64(w)
-	}
-	return n
-}
 
 // HousePrice is what a house ad bids where there is no floor: nobody pays it,
 // but exchanges drop bids of nothing.

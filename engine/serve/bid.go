@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"millrace/codec/event"
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 	"millrace/engine/auction"
@@ -13,7 +14,7 @@ import (
 // decision is the scratch of one bid request.
 type decision struct {
 	base    []byte // Config.PublicURL
-	ranking auction.Ranking
+	by      selection.Choice
 	lost    [selection.ReasonCount]uint32
 	winners []winner
 	texts   []byte // what winners point into, by offset
@@ -27,6 +28,7 @@ type winner struct {
 	imp      int
 	bid      auction.Bid
 	place    selection.Place
+	policy   event.Policy
 	win      budget.Win
 	w, h     int32
 	id, adm  span
@@ -52,6 +54,7 @@ func newDecision(base string) decision {
 			conversion: shards.AlignedSlice[byte](bytes)[:0],
 		},
 	}
+	d.render.native.Lend(shards.AlignedSlice[openrtb.NativeAsset](few), shards.AlignedSlice[openrtb.Str](4*few))
 	d.answer.Bids = shards.AlignedSlice[openrtb.Bid](few)[:0]
 	copy(d.base, base)
 	return d
@@ -76,10 +79,12 @@ func (c *Core) bid(x *Context) {
 		return
 	}
 	now, wall := c.shard.Now(), c.shard.Wall()
-	c.sel.Begin(&x.Request, x.User, now, wall)
+	d.by = c.choose(x)
+	c.sel.Begin(&x.Request, x.User, d.by, now, wall)
 	for i := range x.Request.Imp {
 		c.decide(x, i)
 	}
+	c.chose(x, d.by)
 	c.countDecision(x)
 	c.answer(x)
 	c.fx.Reply(x)
@@ -94,30 +99,24 @@ func (c *Core) decide(x *Context, i int) {
 		return
 	}
 	c.sel.BeginImp(imp)
-	d.ranking.Reset()
-	candidates, looked := 0, 0
+	looked := 0
 	for {
-		candidates = c.sel.Scan(&d.ranking, &d.lost)
-		for n := range d.ranking.Bids() {
-			b := &d.ranking.Bids()[n]
-			looked++
-			reason := c.try(x, i, b)
-			if x.Debug {
-				d.trace.tried(i, b, reason)
-			}
-			if reason == selection.Won {
-				d.lost[selection.LostToHigherBid] += uint32(max(candidates-looked, 0))
-				c.shard.Counters().Add(c.m.candidates, uint64(candidates))
-				return
-			}
-			d.lost[reason]++
+		b, ok := c.sel.Next(&d.lost)
+		if !ok {
+			break
 		}
-		if d.ranking.Exhausted() {
-			c.shard.Counters().Add(c.m.candidates, uint64(candidates))
-			return
+		looked++
+		reason := c.try(x, i, b)
+		if x.Debug {
+			d.trace.tried(i, b, reason)
 		}
-		d.ranking.Continue()
+		if reason == selection.Won {
+			d.lost[selection.LostToHigherBid] += uint32(max(c.sel.Candidates()-looked, 0))
+			break
+		}
+		d.lost[reason]++
 	}
+	c.shard.Counters().Add(c.m.candidates, uint64(c.sel.Candidates()))
 }
 
 // try takes a bid through admission, money and markup. Only with Won has
@@ -138,7 +137,7 @@ func (c *Core) try(x *Context, i int, b *auction.Bid) selection.Reason {
 		c.count(c.m.refused[refused])
 		return selection.NoFunds
 	}
-	w := winner{imp: i, bid: *b, place: place, win: win, currency: l.Currency}
+	w := winner{imp: i, bid: *b, place: place, win: win, currency: l.Currency, policy: c.policy(c.decision.by, b.Creative)}
 	if !c.renderBid(x, &w) {
 		c.broker.Cancel(&win, accounts, b.Price, pool)
 		return selection.NoMarkup

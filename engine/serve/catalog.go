@@ -11,6 +11,9 @@ type CatalogSwap struct {
 	Catalog *selection.Catalog
 	// Accounts are the snapshot's, as the broker takes them.
 	Accounts []budget.AccountSpec
+	// Models made ready for the catalog; nil leaves those in force, which predict
+	// nothing for another catalog than theirs.
+	Models *ModelSwap
 }
 
 // PrepareCatalog makes each of n shards its swap to the snapshot. Slow work,
@@ -46,10 +49,13 @@ func accountSpecs(s *campaign.Snapshot) []budget.AccountSpec {
 // on.
 func (c *Core) Load(swap *CatalogSwap) {
 	if c.sel == nil {
-		c.sel = selection.NewSelector(swap.Catalog, c.rates, c.caps)
+		c.sel = selection.NewSelector(swap.Catalog, c.rates, c.caps, c.predictor)
 	} else {
 		c.tally.fold(c.sel.Catalog().Snapshot)
 		c.sel.Swap(swap.Catalog)
+	}
+	if swap.Models != nil {
+		c.SetModels(swap.Models)
 	}
 	c.tally.resize(len(swap.Catalog.Snapshot.Lines))
 	c.broker.SetAccounts(swap.Accounts, c.shard.Now(), c.shard.Wall())

@@ -7,6 +7,9 @@ import (
 	"millrace/codec/unit"
 	"millrace/engine/budget"
 	"millrace/engine/selection"
+	"millrace/models/feature"
+	"millrace/models/ladder"
+	"millrace/models/rollout"
 	"millrace/shards"
 	"millrace/state/ledger"
 	"millrace/state/profile"
@@ -51,6 +54,14 @@ type Config struct {
 
 	Budget budget.Config
 	Caps   profile.Config
+	Users  profile.UsersConfig
+	// Ladder says when predicting is given up for less.
+	Ladder ladder.Config
+	// Maturity is how long after its bid an event still counts for or against a
+	// model on trial.
+	Maturity time.Duration
+	// Clock tells what a batch of decisions cost; time itself is the shard's.
+	Clock shards.Clock
 }
 
 // Default is a configuration for a node without a public name.
@@ -58,7 +69,8 @@ func Default() Config {
 	return Config{
 		PublicURL: "http://127.0.0.1:8080", TokenTTL: 24 * time.Hour, EventsPendingMax: 1 << 16,
 		FundsWait: 200 * time.Millisecond, RatesEvery: time.Second, SweepEvery: 100 * time.Millisecond, SweepSlots: 4096,
-		Budget: budget.Default(), Caps: profile.Default(),
+		Budget: budget.Default(), Caps: profile.Default(), Users: profile.DefaultUsers(),
+		Ladder: ladder.Default(), Maturity: 30 * time.Minute, Clock: shards.SystemClock(),
 	}
 }
 
@@ -72,8 +84,16 @@ type Core struct {
 	sel    *selection.Selector
 	rates  *selection.Rates
 	caps   *profile.Table
+	users  *profile.Users
 	signer *event.Signer
 	m      *Metrics
+
+	predictor  *selection.Predictor
+	modelled   bool // a model is in force
+	assignment rollout.Assignment
+	recorder   rollout.Recorder
+	ladder     ladder.Ladder
+	batch      batchCost
 
 	decision decision
 	pending  acks
@@ -89,8 +109,17 @@ func New(cfg Config, s *shards.Shard[Message], fx Effects, keys *event.Keyring, 
 	if err != nil {
 		return nil, err
 	}
+	users, err := profile.NewUsers(cfg.Users)
+	if err != nil {
+		return nil, err
+	}
+	predictor, err := selection.NewPredictor(feature.Default(), users)
+	if err != nil {
+		return nil, err
+	}
 	c := &Core{
-		cfg: cfg, shard: s, fx: fx, caps: caps, signer: keys.NewSigner(), rates: selection.NewRates(), m: m,
+		predictor: predictor, recorder: rollout.NewRecorder(cfg.Maturity), ladder: ladder.New(cfg.Ladder, s.Now()),
+		cfg: cfg, shard: s, fx: fx, caps: caps, users: users, signer: keys.NewSigner(), rates: selection.NewRates(), m: m,
 		pending: newAcks(cfg.EventsPendingMax), waits: newWaits(), tally: newTally(),
 	}
 	c.decision = newDecision(cfg.PublicURL)
@@ -113,8 +142,8 @@ func (c *Core) Handle(m *Message) {
 		if c.sel != nil { // before the first catalog there is nothing to price
 			c.sel.Learn(m.ID, &m.Counts)
 		}
-	case Capped:
-		c.remember(m.User, m.Line)
+	case Seen:
+		c.remember(m.User, m.Event, m.Line, m.ID)
 	case Wake:
 		// EndBatch looks at the journal.
 	}
@@ -138,6 +167,7 @@ func (c *Core) Timer(kind uint8, arg uint64) {
 
 // EndBatch lets the effects of a batch leave.
 func (c *Core) EndBatch() {
+	c.tellLadder()
 	c.postAgain()
 	c.broker.EndBatch()
 	c.acknowledge()

@@ -7,7 +7,7 @@
 //	Event        budget.Post ► (money arrives) ► journal ► (durable) ► answer
 //	Budget       leases and sub-leases, between brokers and from the store
 //	Rates        what other shards' users did, for prediction
-//	Capped       an impression of a user of this shard that another shard posted
+//	Seen         what a user of this shard saw or clicked, posted by another shard
 //	Wake         the journal is durable further than before
 //
 // # Lifetimes

@@ -4,6 +4,8 @@ import (
 	"millrace/codec/event"
 	"millrace/codec/unit"
 	"millrace/engine/budget"
+	"millrace/engine/selection"
+	"millrace/state/profile"
 )
 
 // event decides about a verified token and answers once that is durable.
@@ -67,28 +69,39 @@ func (c *Core) observe(t *event.Token, o budget.Outcome) {
 	}
 	c.tally.happened(t.Line, t.Kind, billed)
 	c.rates.Observe(t.Creative, t.Kind)
-	if t.Kind != event.Impression {
+	c.judge(t, billed)
+	if t.Kind == event.Conversion {
 		return
 	}
 	owner := unit.Owner(uint64(t.User), c.shard.Shards())
 	if owner == c.shard.ID() {
-		c.remember(t.User, t.Line)
+		c.remember(t.User, t.Kind, t.Line, t.Creative)
 		return
 	}
 	// A win of an earlier life: its home shard posted it, the user's shard
 	// remembers it.
-	c.out = Message{Type: Capped, User: t.User, Line: t.Line}
+	c.out = Message{Type: Seen, User: t.User, Event: t.Kind, Line: t.Line, ID: t.Creative}
 	if !c.shard.Send(owner, &c.out) {
 		c.count(c.m.capsLost)
 	}
 }
 
-// remember counts an impression against the line's cap, where it has one.
-func (c *Core) remember(u unit.UserID, id unit.LineID) {
+// remember adds an event to what is known of its user, and counts an impression
+// against the line's cap, where it has one.
+func (c *Core) remember(u unit.UserID, kind event.Kind, id unit.LineID, creative unit.CreativeID) {
 	if c.sel == nil {
 		return
 	}
 	snap := c.sel.Catalog().Snapshot
+	var about profile.Subject
+	if cr, ok := snap.Creative(creative); ok {
+		about = selection.Subject(snap, cr)
+	}
+	if kind == event.Click {
+		c.users.Add(u, profile.Click, about, c.shard.Now())
+		return
+	}
+	c.users.Add(u, profile.Impression, about, c.shard.Now())
 	line, ok := snap.Line(id)
 	if !ok || snap.Lines[line].FrequencyCap.Impressions == 0 {
 		return

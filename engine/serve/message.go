@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"millrace/codec/event"
 	"millrace/codec/unit"
 	"millrace/engine/budget"
 	"millrace/engine/selection"
@@ -15,14 +16,14 @@ const (
 	Event
 	Budget
 	Rates
-	Capped
+	Seen
 	Wake
 
 	kindCount
 )
 
 // KindNames names the kinds in metrics.
-var KindNames = []string{"bid", "event", "budget", "rates", "capped", "wake"}
+var KindNames = []string{"bid", "event", "budget", "rates", "seen", "wake"}
 
 // Message is what a shard's mailbox carries. Which fields count depends on
 // the kind.
@@ -31,9 +32,10 @@ type Message struct {
 	Context *Context         // BidRequest, Event
 	Budget  budget.Message   // Budget
 	Counts  selection.Counts // Rates
-	ID      unit.CreativeID  // Rates
-	User    unit.UserID      // Capped
-	Line    unit.LineID      // Capped
+	ID      unit.CreativeID  // Rates, Seen
+	User    unit.UserID      // Seen
+	Line    unit.LineID      // Seen
+	Event   event.Kind       // Seen
 }
 
 // Kind is the message's kind, for the shard's metrics.

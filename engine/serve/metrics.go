@@ -4,6 +4,8 @@ import (
 	"millrace/codec/event"
 	"millrace/engine/budget"
 	"millrace/engine/selection"
+	"millrace/models/ladder"
+	"millrace/models/rollout"
 	"millrace/shards"
 )
 
@@ -20,6 +22,11 @@ type Metrics struct {
 	eventsDeferred     shards.Counter
 	ratesLost          shards.Counter
 	capsLost           shards.Counter
+	rungs              [ladder.Rungs]shards.Counter
+	rungChanges        [ladder.Rungs]shards.Counter
+	arms               [2]shards.Counter
+	scored             shards.Counter
+	predictionsFailed  shards.Counter
 }
 
 // NewMetrics defines the counters. Calling it again for one registry gives the
@@ -37,6 +44,17 @@ func NewMetrics(r *shards.Registry) *Metrics {
 		eventsDeferred:     counter("events_deferred", "Tracking events that waited for money before they were decided."),
 		ratesLost:          counter("rates_lost", "Deltas of click counts that another shard's full mailbox refused."),
 		capsLost:           counter("caps_lost", "Impressions that could not be remembered for a frequency cap."),
+	}
+	m.scored = counter("ads_scored", "Creatives that a model scored.")
+	m.predictionsFailed = counter("predictions_failed", "Decisions in which a score was no rate.")
+	for i := range m.rungs {
+		rung := shards.Label{Name: "rung", Value: ladder.Rung(i).String()}
+		m.rungs[i] = counter("model_decisions", "Decisions with a model in force, by how they predicted.", rung)
+		m.rungChanges[i] = counter("model_rung_changes", "Changes of how a shard predicts, by what it changed to.", rung)
+	}
+	for i := range m.arms {
+		m.arms[i] = counter("model_arm_decisions", "Decisions with a model in force, by the arm of the rollout.",
+			shards.Label{Name: "arm", Value: rollout.Arm(i).String()})
 	}
 	for i := range m.lost {
 		reason := selection.Reason(i)

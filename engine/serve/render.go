@@ -31,7 +31,8 @@ func (c *Core) renderBid(x *Context, w *winner) bool {
 	if cr.Media == openrtb.NativeMedia && d.render.native.Parse(imp.Native.Request) {
 		native = &d.render.native
 	}
-	if !cr.Template.Fits(&x.Request, imp, native) {
+	fit, ok := cr.Template.Fits(&x.Request, imp, native)
+	if !ok {
 		return false
 	}
 	w.id.from = len(d.texts)
@@ -47,10 +48,7 @@ func (c *Core) renderBid(x *Context, w *winner) bool {
 			// reaches us only in notices, which this answer does not ask for.
 			Price: w.place.Price, HasPrice: true, Currency: w.currency,
 		},
-		Native: native, CacheBuster: w.win.ID.Seq,
-	}
-	if cr.Media == openrtb.VideoMedia {
-		v.Protocols = x.Request.Ints(imp.Video.Protocols)
+		Fit: fit, CacheBuster: w.win.ID.Seq,
 	}
 	if !c.signURLs(x, w, imp, cr) {
 		return false
@@ -103,6 +101,7 @@ func (c *Core) signURLs(x *Context, w *winner, imp *openrtb.Imp, cr *campaign.Cr
 		Campaign: snap.Campaigns[l.Campaign].ID, Line: l.ID, Creative: cr.ID,
 		CampaignAccount: accountID(snap, l.Account), LineAccount: accountID(snap, l.LineAccount),
 		Reserved: w.bid.Price, Currency: l.Currency, Day: w.win.Day, Issued: w.win.Issued,
+		Policy: w.policy,
 	}
 	r.vars.ImpressionURL = c.trackingURL(r.impression, l, event.Impression, c.impressionTTL(imp), nil)
 	r.impression = r.vars.ImpressionURL

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+
+	"millrace/shards"
 )
 
 // maxText is how many bytes of a text are read: names longer than that are
@@ -79,17 +81,19 @@ type Counters struct{ Missing, Stale []uint64 }
 // Encoder collects the inputs of a group and makes its columns. Owned by one
 // shard; nothing is allocated after NewEncoder.
 type Encoder struct {
+	_        shards.Pad
 	schema   *Schema
 	slots    []slot
 	maxAge   []time.Duration
 	counters Counters
 	folded   [maxText]byte
+	_        shards.Pad
 }
 
 // NewEncoder makes an encoder with every input missing.
 func (s *Schema) NewEncoder() *Encoder {
-	e := &Encoder{schema: s, slots: make([]slot, len(s.Inputs)), maxAge: make([]time.Duration, len(s.Inputs)),
-		counters: Counters{Missing: make([]uint64, len(s.Columns)), Stale: make([]uint64, len(s.Columns))}}
+	e := &Encoder{schema: s, slots: shards.AlignedSlice[slot](len(s.Inputs)), maxAge: shards.AlignedSlice[time.Duration](len(s.Inputs)),
+		counters: Counters{Missing: shards.AlignedSlice[uint64](len(s.Columns)), Stale: shards.AlignedSlice[uint64](len(s.Columns))}}
 	for i := range s.Inputs {
 		e.slots[i].state = slotMissing
 		if e.maxAge[i] = s.Inputs[i].MaxAge; e.maxAge[i] == 0 {
@@ -115,7 +119,7 @@ func (e *Encoder) Reset(g Group) {
 // SetNumber sets an input of type number. NaN is missing; ±Inf is clipped.
 func (e *Encoder) SetNumber(in Input, v float64) {
 	s := &e.slots[in]
-	s.number, s.state = v, slotSet
+	s.number, s.state = v+0, slotSet // -0 + 0 is 0: one zero, as the trainer has it
 	if v != v {
 		s.state = slotMissing
 	}

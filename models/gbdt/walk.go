@@ -1,7 +1,5 @@
 package gbdt
 
-import "math"
-
 // zeroThreshold is how near to zero LightGBM takes a value for zero: 1e-35 as a
 // float32.
 const zeroThreshold float32 = 1e-35
@@ -85,12 +83,12 @@ func (f *Forest) Predict(raw float64) float64 {
 		if f.Float32 {
 			return float64(sigmoid32(float32(raw)))
 		}
-		return 1 / (1 + math.Exp(-f.Sigmoid*raw))
+		return 1 / (1 + exp64(-f.Sigmoid*raw))
 	case Exponential:
 		if f.Float32 {
-			return float64(float32(math.Exp(raw)))
+			return float64(exp32(float32(raw)))
 		}
-		return math.Exp(raw)
+		return exp64(raw)
 	}
 	return raw
 }
@@ -98,6 +96,5 @@ func (f *Forest) Predict(raw float64) float64 {
 // sigmoid32 is the logistic function as XGBoost takes it: every step a float32,
 // the exponent held below overflow.
 func sigmoid32(x float32) float32 {
-	e := float32(math.Exp(float64(min(-x, 88.7))))
-	return 1 / (e + 1 + 1e-16)
+	return 1 / (exp32(min(-x, 88.7)) + 1 + 1e-16)
 }

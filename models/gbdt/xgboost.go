@@ -217,15 +217,14 @@ func (m *xgboostModel) setObjective(f *Forest) error {
 	}
 	base := float32(base64)
 	switch m.objective {
-	case "reg:squarederror", "reg:squaredlogerror", "reg:pseudohubererror", "reg:absoluteerror", "reg:quantileerror", "reg:linear":
-	case "binary:logistic", "reg:logistic", "binary:logitraw":
+	case "reg:squarederror", "reg:squaredlogerror", "reg:pseudohubererror", "reg:absoluteerror", "reg:quantileerror", "reg:linear",
+		"binary:logitraw": // its base_score is a margin already, its prediction the raw score
+	case "binary:logistic", "reg:logistic":
 		if !(base > 0 && base < 1) {
 			return fmt.Errorf("base_score=%v: %s needs one between 0 and 1", base, m.objective)
 		}
 		base = -float32(math.Log(float64(1/base - 1)))
-		if m.objective != "binary:logitraw" {
-			f.Objective = Binary
-		}
+		f.Objective = Binary
 	case "count:poisson", "reg:gamma", "reg:tweedie":
 		if !(base > 0) {
 			return fmt.Errorf("base_score=%v: %s needs one above 0", base, m.objective)

@@ -10,6 +10,7 @@ import (
 	// Campaign time zones must work on machines without a zone database.
 	_ "time/tzdata"
 
+	"millrace/codec/creative"
 	"millrace/codec/strict"
 	"millrace/codec/unit"
 	"millrace/state/pacing"
@@ -86,6 +87,7 @@ type compiler struct {
 	zones      map[string]*time.Location
 	scheduleOf map[scheduleKey]uint32
 	texts      map[string]string
+	markup     creative.Compiler
 	key        []byte
 	// Of the line item at hand.
 	ruleScratch []rule

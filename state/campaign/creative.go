@@ -5,10 +5,9 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
-	"millrace/codec/creative"
 	"millrace/codec/openrtb"
+	"millrace/codec/strict"
 	"millrace/codec/unit"
 )
 
@@ -18,14 +17,8 @@ const (
 	defaultCTRBanner = 0.001
 	defaultCTRNative = 0.002
 	defaultCTRVideo  = 0.004
+	defaultCTRAudio  = 0.001
 	defaultCVR       = 0.01
-)
-
-// Banner types (AdCOM, for btype).
-const (
-	bannerTypeImage  = 2
-	bannerTypeScript = 3
-	bannerTypeFrame  = 4
 )
 
 // creatives compiles the line item's creatives that its size and format
@@ -101,6 +94,9 @@ func (c *compiler) creative(p place, l *pendingLine, spec *CreativeSpec) (cr Cre
 	for _, t := range texts {
 		cr.Categories = append(cr.Categories, c.keep(string(appendUpper(nil, t))))
 	}
+	if len(cr.Categories) > 0 {
+		cr.CategoryKey = uint32(unit.HashID("category", cr.Categories[0])) | 1
+	}
 	for i, a := range spec.Attributes {
 		if a < 1 || a > 63 {
 			c.fault(p, "attr["+strconv.Itoa(i)+"]", fmt.Sprintf("%d is not a creative attribute", a), "write a number of AdCOM's list, 1 to 20")
@@ -123,7 +119,7 @@ func (c *compiler) creative(p place, l *pendingLine, spec *CreativeSpec) (cr Cre
 	return cr, true
 }
 
-// media finds out what the creative is: exactly one of its four forms is given.
+// media finds out what the creative is: exactly one of its forms is given.
 func (c *compiler) media(p place, spec *CreativeSpec) (openrtb.MediaType, bool) {
 	var forms []string
 	media := openrtb.BannerMedia
@@ -133,19 +129,28 @@ func (c *compiler) media(p place, spec *CreativeSpec) (openrtb.MediaType, bool) 
 	if spec.Image != "" {
 		forms = append(forms, "image")
 	}
+	if spec.Frame != "" {
+		forms = append(forms, "iframe")
+	}
 	if spec.Video != nil {
 		forms, media = append(forms, "video"), openrtb.VideoMedia
+	}
+	if spec.Audio != nil {
+		forms, media = append(forms, "audio"), openrtb.AudioMedia
 	}
 	if spec.Native != nil {
 		forms, media = append(forms, "native"), openrtb.NativeMedia
 	}
 	switch {
 	case len(forms) == 0:
-		c.fault(p, "", "a creative without content", "write one of html, image, video, native")
+		c.fault(p, "", "a creative without content", "write one of html, image, iframe, video, audio, native")
 		return 0, false
 	case len(forms) > 1:
 		c.fault(p, forms[1], "a creative with "+strings.Join(forms, " and "), "make each its own creative")
 		return 0, false
+	}
+	if media != openrtb.BannerMedia && len(spec.Trackers) > 0 {
+		c.fault(p, "trackers", "only banners have them here", "write "+media.String()+".trackers")
 	}
 	if spec.Format != "" && spec.Format != media.String() {
 		c.fault(p, "format", fmt.Sprintf("%q, but its content is a %s", spec.Format, media), "remove it, or write "+media.String())
@@ -158,35 +163,17 @@ func (c *compiler) landing(p place, spec *CreativeSpec, cr *Creative) {
 		c.fault(p, "landing", "missing", "write the landing page's URL")
 		return
 	}
-	var err error
 	cr.LandingURL = c.keep(spec.Landing)
-	if cr.Landing, err = creative.CompileLanding(cr.Name, cr.LandingURL); err != nil {
-		c.compileFault(p, "landing", err)
-	}
+	landing, faults := c.markup.CompileLanding(cr.Name, cr.LandingURL)
+	c.creativeFaults(p, faults)
+	cr.Landing = landing
 }
 
-// compileFault notes what codec/creative says, one fault a line of it: "field:
-// problem; remedy".
-func (c *compiler) compileFault(p place, field string, err error) {
-	for line := range strings.Lines(err.Error()) {
-		line = strings.TrimPrefix(strings.TrimSpace(line), field+": ")
-		problem, remedy, ok := strings.Cut(line, "; ")
-		if !ok {
-			remedy = "correct it"
-		}
-		c.fault(p, field, problem, remedy)
+// creativeFaults notes what codec/creative finds wrong: its fields are ours.
+func (c *compiler) creativeFaults(p place, faults strict.Faults) {
+	for _, f := range faults {
+		c.fault(p, f.Field, f.Problem, f.Remedy)
 	}
-}
-
-var macroBrackets = strings.NewReplacer("${", "", "}", "")
-
-// webURL reports whether text, macros aside, is an absolute URL of the web.
-func webURL(text string) bool {
-	if strings.Contains(text, "${") {
-		text = macroBrackets.Replace(text)
-	}
-	u, err := url.Parse(text)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
 }
 
 func (c *compiler) domains(p place, spec *CreativeSpec, a *AdvertiserSpec, cr *Creative) {
@@ -254,134 +241,19 @@ func (c *compiler) priors(p place, spec *CreativeSpec, cr *Creative) {
 	switch cr.Media {
 	case openrtb.VideoMedia:
 		ctr = defaultCTRVideo
+	case openrtb.AudioMedia:
+		ctr = defaultCTRAudio
 	case openrtb.NativeMedia:
 		ctr = defaultCTRNative
 	}
 	cr.CTR, cr.CVR = rate("ctr", spec.CTR, ctr), rate("cvr", spec.CVR, defaultCVR)
-}
-
-// content checks the creative's form, says whether it is secure, and compiles
-// its markup.
-func (c *compiler) content(p place, spec *CreativeSpec, cr *Creative) {
-	faults := len(c.faults)
-	out := creative.Spec{ID: cr.Name, Title: c.keep(spec.Name), Media: cr.Media}
-	if len(cr.Domains) > 0 {
-		out.Domain = cr.Domains[0]
-	}
-	cr.Secure = true
-	asset := func(field, text string) string {
-		if !webURL(text) {
-			c.fault(p, field, fmt.Sprintf("%q is not a URL", text), "write an absolute https URL")
+	cr.Quality = QualityDefault
+	if q := spec.Quality; q != nil {
+		if !(*q >= 0 && *q <= QualityMax) {
+			c.fault(p, "quality", strconv.FormatFloat(*q, 'g', -1, 64)+" is not a quality", "write 0 to 10; 7 is as good as saying nothing")
 		}
-		cr.Secure = cr.Secure && strings.HasPrefix(text, "https:")
-		return c.keep(text)
+		cr.Quality = float32(*q)
 	}
-	switch {
-	case spec.HTML != "":
-		out.Banner.HTML = c.keep(spec.HTML)
-		cr.Secure = !strings.Contains(strings.ReplaceAll(spec.HTML, "http://www.w3.org/", ""), "http://")
-		cr.BannerType = bannerType(spec.HTML)
-	case spec.Image != "":
-		out.Banner.Image, out.Banner.Alt = asset("image", spec.Image), c.keep(spec.Alt)
-		cr.BannerType = bannerTypeImage
-		if spec.Size == "" {
-			c.fault(p, "size", "missing", "write the image's size: 300x250")
-		}
-	case spec.Video != nil:
-		c.video(p, spec.Video, cr, &out.Video, asset)
-	default:
-		c.native(p, spec.Native, &out.Native, asset)
-	}
-	out.Banner.W, out.Banner.H = int32(cr.Size.W), int32(cr.Size.H)
-	if spec.Secure != nil {
-		if *spec.Secure && !cr.Secure {
-			c.fault(p, "secure", "true, but its content is fetched by http://", "change the URLs to https://, or write secure: false")
-		}
-		cr.Secure = *spec.Secure
-	}
-	if len(c.faults) == faults {
-		c.template(p, &out, cr)
-	}
-}
-
-func bannerType(html string) uint8 {
-	lower := strings.ToLower(html)
-	switch {
-	case strings.Contains(lower, "<script"):
-		return bannerTypeScript
-	case strings.Contains(lower, "<iframe"):
-		return bannerTypeFrame
-	}
-	return bannerTypeImage
-}
-
-func (c *compiler) video(p place, spec *VideoSpec, cr *Creative, out *creative.Video, asset func(field, text string) string) {
-	seconds := spec.Duration / time.Second
-	if seconds < 1 || seconds > 3600 || spec.Duration%time.Second != 0 {
-		c.fault(p, "video.duration", "missing, or not whole seconds up to 1h", "write the length of the video: 15s")
-	}
-	cr.DurationSeconds = uint16(min(max(seconds, 0), 3600))
-	if spec.SkipAfter < 0 || spec.SkipAfter%time.Second != 0 || spec.SkipAfter > spec.Duration {
-		c.fault(p, "video.skip_after", "not whole seconds within the video", "write when it may be skipped: 5s; remove it for never")
-	}
-	out.Seconds, out.SkipAfter = int32(cr.DurationSeconds), int32(spec.SkipAfter/time.Second)
-	if len(spec.Files) == 0 {
-		c.fault(p, "video.files", "missing", "write at least one file with url, mime and size")
-	}
-	for i := range spec.Files {
-		f := &spec.Files[i]
-		at := "video.files[" + strconv.Itoa(i) + "]."
-		z, ok := parseSize(f.Size)
-		if !ok {
-			c.fault(p, at+"size", fmt.Sprintf("%q is not a size", f.Size), "write width x height: 1280x720")
-		}
-		if kind, sub, ok := strings.Cut(f.Mime, "/"); !ok || kind == "" || sub == "" {
-			c.fault(p, at+"mime", fmt.Sprintf("%q is not a media type", f.Mime), "write it like video/mp4")
-		}
-		if f.Bitrate < 0 {
-			c.fault(p, at+"bitrate", "below 0", "write kbit/s, or remove it")
-		}
-		out.Files = append(out.Files, creative.MediaFile{URL: asset(at+"url", f.URL), Mime: c.keep(f.Mime), W: int32(z.W), H: int32(z.H), Bitrate: f.Bitrate})
-	}
-	for i, t := range spec.Trackers {
-		out.Trackers = append(out.Trackers, asset("video.trackers["+strconv.Itoa(i)+"]", t))
-	}
-}
-
-func (c *compiler) native(p place, spec *NativeSpec, out *creative.Native, asset func(field, text string) string) {
-	image := func(field string, spec *ImageSpec) (i creative.Image) {
-		if spec == nil {
-			return i
-		}
-		i.URL, i.Mime = asset("native."+field+".url", spec.URL), c.keep(spec.Mime)
-		z, ok := parseSize(spec.Size)
-		if !ok {
-			c.fault(p, "native."+field+".size", fmt.Sprintf("%q is not a size", spec.Size), "write width x height: 1200x627")
-		}
-		i.W, i.H = int32(z.W), int32(z.H)
-		return i
-	}
-	if spec.Title == "" {
-		c.fault(p, "native.title", "missing", "write the headline")
-	}
-	*out = creative.Native{
-		Title: c.keep(spec.Title), Icon: image("icon", spec.Icon), Main: image("image", spec.Main),
-		Sponsored: c.keep(spec.Sponsored), Desc: c.keep(spec.Desc), Rating: c.keep(spec.Rating), Likes: c.keep(spec.Likes),
-		Downloads: c.keep(spec.Downloads), Price: c.keep(spec.Price), SalePrice: c.keep(spec.SalePrice), Phone: c.keep(spec.Phone),
-		Address: c.keep(spec.Address), Desc2: c.keep(spec.Desc2), DisplayURL: c.keep(spec.DisplayURL), CTA: c.keep(spec.CTA),
-		PrivacyLink: c.keep(spec.PrivacyLink),
-	}
-}
-
-// template compiles the markup, unless its parts are at fault already.
-func (c *compiler) template(p place, spec *creative.Spec, cr *Creative) {
-	t, err := creative.Compile(*spec)
-	if err != nil {
-		c.compileFault(p, spec.Media.String(), err)
-		return
-	}
-	cr.Template = t
-	cr.Secure = cr.Secure && t.Secure()
 }
 
 // blockRules notes everything that a blocklist may name the creative by.

@@ -27,7 +27,12 @@ func TestDemoCreativesRender(t *testing.T) {
 	}
 	for i := range s.Creatives {
 		c := &s.Creatives[i]
-		v := creative.Vars{ImpressionURL: []byte("https://t.example/e/i?t=1"), ClickURL: []byte("https://t.example/e/c?t=2"), Native: &native}
+		v := creative.Vars{ImpressionURL: []byte("https://t.example/e/i?t=1"), ClickURL: []byte("https://t.example/e/c?t=2")}
+		if c.Media == openrtb.NativeMedia {
+			if v.Fit, _ = c.Template.FitNative(&native); v.Fit == (creative.Fit{}) {
+				t.Errorf("%s: does not fit", c.Name)
+			}
+		}
 		adm, ok := c.Template.AppendAdm(nil, &v)
 		if !ok || !bytes.Contains(adm, []byte("t.example")) || len(c.Domains) == 0 || !c.Secure {
 			t.Errorf("%s: %v, domains %v, secure %v\n%s", c.Name, ok, c.Domains, c.Secure, adm)

@@ -69,6 +69,9 @@ func TestCheckSmallCases(t *testing.T) {
 		{"huge", strings.Replace(head, "price: 1", "price: 99999999999999", 1) + tail, "not an exact amount"},
 		{"null price", strings.Replace(head, "price: 1", "price: ~", 1) + tail, "price: missing"},
 		{"size target without size", head + "}], targeting: {include: {size: [300x250]}}" + "}]}]}]", "the line item targets sizes"},
+		{"quality", head + ", quality: 9.5" + tail, ""},
+		{"quality too good", head + ", quality: 10.5" + tail, "10.5 is not a quality"},
+		{"quality below nothing", head + ", quality: -1" + tail, "-1 is not a quality"},
 		{"never open", strings.Replace(head, "price: 1", "price: 1, dayparts: [mon 8-9], targeting: {include: {hour: [tue]}}", 1) + tail, "no hour of the week is left"},
 	}
 	for _, c := range cases {
@@ -77,6 +80,12 @@ func TestCheckSmallCases(t *testing.T) {
 		if c.want == "" && len(faults) > 0 || !strings.Contains(got, c.want) || len(faults) > 1 {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
+	}
+	if s, _ := Check("t.yaml", []byte(head+", quality: 9.5"+tail)); s == nil || s.Creatives[0].Quality != 9.5 {
+		t.Error("the quality written is not the creative's")
+	}
+	if s, _ := Check("t.yaml", []byte(head+tail)); s == nil || s.Creatives[0].Quality != QualityDefault {
+		t.Error("a creative without a quality has not the default")
 	}
 	if _, faults := Load("testdata/absent.yaml"); len(faults) != 1 || !strings.Contains(faults[0].Problem, "cannot be read") {
 		t.Errorf("absent file: %v", faults)

@@ -110,7 +110,7 @@ type DimensionsSpec struct {
 	DeviceType []string `yaml:"device_type"` // name or OpenRTB number
 	OS         []string `yaml:"os"`          // name or AdCOM number
 	Size       []string `yaml:"size"`        // 300x250
-	Format     []string `yaml:"format"`      // banner, video, native
+	Format     []string `yaml:"format"`      // banner, video, audio, native
 	Site       []string `yaml:"site"`        // domain (with its subdomains) or site.id
 	App        []string `yaml:"app"`         // app.id
 	Bundle     []string `yaml:"bundle"`      // app.bundle
@@ -118,72 +118,4 @@ type DimensionsSpec struct {
 	Language   []string `yaml:"language"`    // ISO 639-1
 	Hour       []string `yaml:"hour"`        // like dayparts
 	Segment    []string `yaml:"segment"`     // segment id, or provider/segment
-}
-
-// CreativeSpec is a creative as written. Which of HTML, Image, Video and Native
-// is given decides what it is; Format, when given, must agree.
-type CreativeSpec struct {
-	ID     string `yaml:"id"`
-	Name   string `yaml:"name"`
-	Format string `yaml:"format"`
-	// Size "300x250"; a banner without one is shown at any size.
-	Size       string   `yaml:"size"`
-	HTML       string   `yaml:"html"`
-	Image      string   `yaml:"image"`
-	Alt        string   `yaml:"alt"`
-	Landing    string   `yaml:"landing"`
-	Domains    []string `yaml:"adomain"`
-	Categories []string `yaml:"cat"`
-	Attributes []uint8  `yaml:"attr"`
-	Bundle     string   `yaml:"bundle"`
-	Language   string   `yaml:"language"`
-	// Secure: no content without TLS. By default it is looked up in the content.
-	Secure *bool       `yaml:"secure"`
-	CTR    *float64    `yaml:"ctr"`
-	CVR    *float64    `yaml:"cvr"`
-	Video  *VideoSpec  `yaml:"video"`
-	Native *NativeSpec `yaml:"native"`
-}
-
-// VideoSpec is a linear video.
-type VideoSpec struct {
-	Duration  time.Duration   `yaml:"duration"`
-	SkipAfter time.Duration   `yaml:"skip_after"`
-	Files     []MediaFileSpec `yaml:"files"`
-	Trackers  []string        `yaml:"trackers"`
-}
-
-// MediaFileSpec is one rendition of a video.
-type MediaFileSpec struct {
-	URL     string `yaml:"url"`
-	Mime    string `yaml:"mime"`
-	Size    string `yaml:"size"`
-	Bitrate int32  `yaml:"bitrate"` // kbit/s
-}
-
-// NativeSpec is the assets of a native ad.
-type NativeSpec struct {
-	Title       string     `yaml:"title"`
-	Icon        *ImageSpec `yaml:"icon"`
-	Main        *ImageSpec `yaml:"image"`
-	Sponsored   string     `yaml:"sponsored"`
-	Desc        string     `yaml:"desc"`
-	Rating      string     `yaml:"rating"`
-	Likes       string     `yaml:"likes"`
-	Downloads   string     `yaml:"downloads"`
-	Price       string     `yaml:"price"`
-	SalePrice   string     `yaml:"sale_price"`
-	Phone       string     `yaml:"phone"`
-	Address     string     `yaml:"address"`
-	Desc2       string     `yaml:"desc2"`
-	DisplayURL  string     `yaml:"display_url"`
-	CTA         string     `yaml:"cta"`
-	PrivacyLink string     `yaml:"privacy_link"`
-}
-
-// ImageSpec is an image asset.
-type ImageSpec struct {
-	URL  string `yaml:"url"`
-	Size string `yaml:"size"`
-	Mime string `yaml:"mime"`
 }

@@ -132,14 +132,16 @@ type Creative struct {
 	Secure bool
 	// BannerType is OpenRTB's banner type for btype; 0 where not a banner.
 	BannerType uint8
-	// Duration of a video, in whole seconds; 0 otherwise.
+	// Duration of a video or audio ad, in whole seconds; 0 otherwise.
 	DurationSeconds uint16
 	// Attributes has bit n set for creative attribute n (battr): 1 ≤ n ≤ 63.
 	Attributes uint64
 	// Domains are bid.adomain; Domains[0] is the advertiser's.
 	Domains []string
-	// Categories are bid.cat, IAB codes in upper case.
-	Categories []string
+	// Categories are bid.cat, IAB codes in upper case. CategoryKey is a hash of
+	// the first, by which users' interests are kept; 0 where there is none.
+	Categories  []string
+	CategoryKey uint32
 	// Bundle is the app it advertises (bid.bundle), "" for none.
 	Bundle string
 	// Language is ISO 639-1 in lower case (bid.language), "" where unsaid.
@@ -152,9 +154,19 @@ type Creative struct {
 	// CTR is the prior probability of a click after an impression, CVR of a
 	// conversion after a click.
 	CTR, CVR float32
+	// Quality scales its rank among the bids of its tier, not what it pays: 0
+	// (last) to 10, QualityDefault where the catalog says nothing.
+	Quality float32
 	// What blocks it: ids into the snapshot's blocking dictionaries.
 	firstBlock, endBlock uint32
 }
+
+// QualityDefault is the quality of a creative about which nobody said anything;
+// QualityMax is the best.
+const (
+	QualityDefault = 7
+	QualityMax     = 10
+)
 
 // Account is a budget to spend from: a campaign's, or a line item's own.
 type Account struct {

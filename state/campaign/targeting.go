@@ -236,7 +236,7 @@ func (c *compiler) formats(p place, field string, texts []string) (mask openrtb.
 	return mask
 }
 
-// formatNames by openrtb.MediaType; audio is not yet something to serve.
+// formatNames by openrtb.MediaType.
 var formatNames = []string{"", "banner", "video", "audio", "native"}
 
 func parseSize(text string) (Size, bool) {

@@ -33,6 +33,9 @@ func randomRecord(r *rand.Rand) Record {
 		rec.Line, rec.Creative, rec.Issued = unit.LineID(r.Uint64()), unit.CreativeID(r.Uint64()), unit.WallTime(r.Int64())
 		rec.Win = event.WinID{Node: unit.NodeID(r.Uint32()), Epoch: unit.Epoch(r.Uint32()), Shard: unit.ShardID(r.Uint32()), Seq: r.Uint64()}
 		rec.Currency = unit.USD
+		if r.IntN(2) == 0 {
+			rec.Policy = event.Policy{Model: r.Uint64(), Arm: 2, Epoch: uint16(r.Uint32()), Other: 3, Rung: uint8(r.IntN(4)), Explored: true, Click: 7, Propensity: event.Probability(r.Uint32())}
+		}
 		for i := range rec.Parts {
 			rec.From[i] = Part{unit.AccountID(r.Uint64()), unit.Day(r.Int32()), unit.Epoch(r.Uint32())}
 		}

@@ -114,7 +114,10 @@ type Record struct {
 	User     unit.UserID
 	Line     unit.LineID
 	Creative unit.CreativeID
-	From     [2]Part
+	// Policy is what chose the win; with it Posted and Recorded events are the
+	// log from which models are judged and other policies valued.
+	Policy event.Policy
+	From   [2]Part
 
 	// Name is a slice of the decoded buffer; copy it to keep it.
 	Name []byte
@@ -166,12 +169,26 @@ func (r *Record) Append(dst []byte) []byte {
 		dst = le.AppendUint32(dst, uint32(r.Win.Epoch))
 		dst = le.AppendUint16(dst, uint16(r.Win.Node))
 		dst = le.AppendUint16(dst, uint16(r.Win.Shard))
-		dst = append(dst, r.Currency[0], r.Currency[1], r.Currency[2], 0)
+		var more byte
+		if r.Policy != (event.Policy{}) {
+			more = hasPolicy
+		}
+		dst = append(dst, r.Currency[0], r.Currency[1], r.Currency[2], more)
 		for i := range r.From[:min(int(r.Parts), len(r.From))] {
 			p := &r.From[i]
 			dst = le.AppendUint64(dst, uint64(p.Account))
 			dst = le.AppendUint32(dst, uint32(p.Day))
 			dst = le.AppendUint32(dst, uint32(p.Epoch))
+		}
+		if more == hasPolicy {
+			p := &r.Policy
+			dst = le.AppendUint64(dst, p.Model)
+			dst = append(dst, p.Flags(), 0)
+			dst = le.AppendUint16(dst, p.Epoch)
+			dst = le.AppendUint16(dst, uint16(p.Click))
+			dst = le.AppendUint16(dst, uint16(p.Conversion))
+			dst = le.AppendUint16(dst, uint16(p.Other))
+			dst = le.AppendUint16(dst, uint16(p.Propensity))
 		}
 	}
 	return dst
@@ -182,6 +199,11 @@ const (
 	accountSize = headSize + 48
 	eventSize   = headSize + 68
 	partSize    = 16
+	policySize  = 20
+
+	// hasPolicy, in the byte after an event's currency: a policy follows the
+	// parts. Records of builds that knew none have a zero there.
+	hasPolicy = 1
 )
 
 // Decode reads exactly one record from b. Name stays a slice of b.
@@ -229,7 +251,11 @@ func (r *Record) decodeAccount(b []byte) error {
 }
 
 func (r *Record) decodeEvent(b []byte) error {
-	if int(r.Parts) > len(r.From) || len(b) != eventSize+int(r.Parts)*partSize {
+	want := eventSize + int(r.Parts)*partSize
+	if len(b) >= eventSize && b[eventSize-1] == hasPolicy {
+		want += policySize
+	}
+	if int(r.Parts) > len(r.From) || len(b) != want {
 		return fmt.Errorf("%w: %s of %d bytes with %d parts is cut or padded", ErrRecord, r.Kind, len(b), r.Parts)
 	}
 	le, a := binary.LittleEndian, b[headSize:]
@@ -245,7 +271,17 @@ func (r *Record) decodeEvent(b []byte) error {
 		p := a[68+i*partSize:]
 		r.From[i] = Part{unit.AccountID(le.Uint64(p)), unit.Day(le.Uint32(p[8:])), unit.Epoch(le.Uint32(p[12:]))}
 	}
-	if !r.Event.Valid() || r.Amount < 0 || a[67] != 0 || r.Reason >= reasonEnd {
+	known := a[67] == 0
+	if a[67] == hasPolicy {
+		p := a[68+int(r.Parts)*partSize:]
+		r.Policy = event.Policy{
+			Model: le.Uint64(p), Epoch: le.Uint16(p[10:]),
+			Click: event.Probability(le.Uint16(p[12:])), Conversion: event.Probability(le.Uint16(p[14:])),
+			Other: event.Probability(le.Uint16(p[16:])), Propensity: event.Probability(le.Uint16(p[18:])),
+		}
+		known = r.Policy.SetFlags(p[8]) && p[9] == 0 && r.Policy != event.Policy{}
+	}
+	if !r.Event.Valid() || r.Amount < 0 || !known || r.Reason >= reasonEnd {
 		return fmt.Errorf("%w: %s of event kind %d, amount %d, reason %d", ErrRecord, r.Kind, r.Event, r.Amount, r.Reason)
 	}
 	return nil

@@ -59,7 +59,7 @@ type tree struct {
 
 // Folders that are not source. Hidden ones and those in .gitignore at the top
 // are the developer's own.
-var scratchDirs = []string{"bin", "data", "vendor"}
+var scratchDirs = []string{"bin", "build", "data", "vendor"}
 
 // The documents that rules read.
 const (

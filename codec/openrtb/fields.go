@@ -1,0 +1,163 @@
+package openrtb
+
+import (
+	"encoding/binary"
+	"fmt"
+	"unsafe"
+)
+
+// kind says how the value of a field is read and what of the view holds it.
+type kind uint8
+
+const (
+	noField      kind = iota
+	strField          // Str
+	intField          // int32; what can't be read is bad
+	sizeField         // int32 that can't be negative
+	triField          // Tri
+	flagField         // bool; what can't be read is bad and false
+	wishField         // bool; what can't be read is bad and true
+	strsField         // StrSpan
+	intsField         // IntSpan
+	rawField          // Raw: any value
+	objectRaw         // Raw: an object
+	arrayRaw          // Raw: an array
+	floatField        // float64
+	cpmField          // unit.CPMMicros
+	currencyOf        // unit.Currency
+	extStr            // Str in ext, where nothing has to be of a type
+	extFlag           // bool in ext
+	extInts           // IntSpan in ext
+	specialField      // the rest: see walker.special
+	// What is special.
+	tmaxField
+	strictInt  // int32 without which the request means nothing
+	strictWish // bool, likewise
+	looseInt   // int32, 0 if it can't be read
+	looseFlag  // bool, false if it can't be read
+	impsField
+	bannerField
+	videoField
+	audioField
+	nativeField
+	pmpField
+	formatsField
+	dealsField
+	impExtField
+	prebidField
+	siteField
+	appField
+	doohField
+	publisherField
+	contentField
+	deviceField
+	deviceGeoField
+	userGeoField
+	userField
+	userDataField
+	contentDataField
+	segmentsField
+	userExtField
+	regsField
+	regsExtField
+	sourceField
+	sourceExtField
+	nodesField
+	uidsField
+	browsersField
+	platformField
+	refSettingsField
+)
+
+// field is one row of an object's table.
+type field struct {
+	word uint64 // the first eight bytes of the name, the last in the highest
+	name string
+	tail string  // the rest of the name
+	off  uintptr // of the field in the view's struct
+	has  uintptr // of the bool that tells whether it was given; 0 = none
+	n    uint8   // length of the name
+	kind kind
+}
+
+// table is an object's: a perfect hash of its fields' names, which costs one
+// lookup where a switch costs comparisons, each a guess for the processor.
+type table struct {
+	path   string
+	mult   uint64
+	slots  [128]uint8 // hash to index in fields
+	fields [64]field  // the first is no field
+}
+
+// row makes a field; has is the offset of its presence bool, if it has one.
+func row(name string, k kind, off uintptr, has ...uintptr) field {
+	f := field{name: name, kind: k, off: off, n: uint8(len(name))}
+	if len(has) > 0 {
+		f.has = has[0]
+	}
+	var word [8]byte
+	copy(word[:], name)
+	f.word = binary.LittleEndian.Uint64(word[:]) << shiftOf(len(name))
+	if len(name) > 8 {
+		f.tail = name[8:]
+	}
+	return f
+}
+
+// shiftOf is how far a word that begins with a name of n bytes is shifted so
+// that nothing else is left in it.
+func shiftOf(n int) uint { return uint(64-8*min(n, 8)) & 63 }
+
+// newTable builds a table. It tries multipliers, always in the same order,
+// until one sends no two names to the same slot.
+func newTable(path string, rows ...field) *table {
+	o := &table{path: path}
+	if len(rows) >= len(o.fields) {
+		panic(fmt.Sprintf("openrtb: %s has more fields than a table holds", path))
+	}
+	copy(o.fields[1:], rows)
+	seed := uint64(0x9e3779b97f4a7c15)
+	for range 1 << 20 {
+		seed ^= seed << 13
+		seed ^= seed >> 7
+		seed ^= seed << 17
+		if o.try(seed | 1); o.mult != 0 {
+			return o
+		}
+	}
+	panic("openrtb: no hash without collisions for " + path + ": is a name there twice?")
+}
+
+func (o *table) try(mult uint64) {
+	clear(o.slots[:])
+	for i := range o.fields {
+		if f := &o.fields[i]; f.kind != noField {
+			slot := &o.slots[hashName(f.word, int(f.n), mult)]
+			if *slot != 0 {
+				return
+			}
+			*slot = uint8(i)
+		}
+	}
+	o.mult = mult
+}
+
+func hashName(word uint64, n int, mult uint64) uint64 {
+	return (word + uint64(n)) * mult >> 57
+}
+
+// find is the field of a name, or the one of no kind.
+func (o *table) find(name []byte) *field {
+	var word [8]byte
+	copy(word[:], name)
+	return o.lookup(binary.LittleEndian.Uint64(word[:])<<shiftOf(len(name)), unsafe.SliceData(name), len(name))
+}
+
+// lookup is find for a name of which the word is known.
+func (o *table) lookup(word uint64, name *byte, n int) *field {
+	f := &o.fields[o.slots[hashName(word, n, o.mult)]&63]
+	if f.word == word && int(f.n) == n && (n <= 8 || unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(name), 8)), n-8) == f.tail) {
+		return f
+	}
+	return &o.fields[0]
+}

@@ -1,0 +1,186 @@
+package openrtb
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// index is the first pass over a body: where its tokens begin. With it the
+// second pass knows where everything is before it has read what stands before
+// it, so that the processor reads many members at once instead of one after
+// the other; and a string costs the same however long it is.
+//
+//	body    {"id":"a\u0031","imp":[{"w": 300}]}
+//	tokens  ^^   ^^ ^      ^^    ^^^^  ^ ^  ^^^
+//
+// Tokens are: { } [ ] : , outside of strings; the opening quote of a string;
+// the first byte of anything else that is not white space (a number, a word,
+// garbage); and, within strings, the backslash that begins an escape: whoever
+// finds one after an opening quote knows that the string has escapes. What
+// follows a run of such other bytes without a space belongs to the run, even
+// a quote, so the readers of numbers and words look at what ends them.
+type index struct {
+	// at are the positions, in order, then padding.
+	at []uint32
+	n  int // positions without the padding
+}
+
+// indexPad is how many positions readers may look ahead of the last token.
+// They are 1: the byte after the brace that opens the body is nothing that may
+// follow any token there is, so a reader who runs over the end stops at once.
+const indexPad = 8
+
+// indexStep is the number of bytes a vector has, so of tokens that one step
+// may find.
+const indexStep = 64
+
+// indexState is what a step leaves to the next.
+type indexState [4]uint64
+
+const (
+	stateInString = iota // all ones within a string
+	stateEscaped         // 1 if a backslash precedes the next byte
+	stateScalar          // 1 if the last byte was one of a number or word
+	stateBad             // not zero once a control character stood in a string
+)
+
+// build indexes b. A fault is a string that does not end or that contains a
+// control character, and the byte where it was noticed.
+func (x *index) build(b []byte) (fault int, ok bool) {
+	if !hasWide {
+		return x.buildPlain(b)
+	}
+	var s indexState
+	x.n = 0
+	for at := 0; at < len(b); {
+		if cap(x.at) < x.n+indexStep {
+			x.grow(len(b))
+		}
+		next, n := indexWide(b, at, x.at[x.n:cap(x.at)], &s)
+		at, x.n = next, x.n+n
+	}
+	if s[stateBad] != 0 {
+		return x.buildPlain(b)
+	}
+	x.pad(len(b))
+	return len(b), s[stateInString] == 0
+}
+
+// grow makes room for more positions: at first as many as half the bytes,
+// which is more than usual, and never more than there are bytes.
+func (x *index) grow(n int) {
+	room := max(n/2, min(2*cap(x.at), n)) + 2*indexStep + indexPad
+	at := make([]uint32, x.n, room)
+	copy(at, x.at[:x.n])
+	x.at = at
+}
+
+// pad ends the index.
+func (x *index) pad(n int) {
+	if cap(x.at) < x.n+indexPad {
+		x.grow(n)
+	}
+	x.at = x.at[:x.n+indexPad]
+	for i := x.n; i < len(x.at); i++ {
+		x.at[i] = 1
+	}
+}
+
+// Classes of bytes outside of strings.
+const (
+	otherByte = iota
+	spaceByte
+	opByte
+	quoteByte
+	slashByte
+)
+
+// byteClass has two bytes among the operators that are none, since the vector
+// compares them so; no reader takes them for one.
+var byteClass = [256]uint8{
+	' ': spaceByte, '\t': spaceByte, '\n': spaceByte, '\r': spaceByte,
+	'{': opByte, '}': opByte, '[': opByte, ']': opByte, ':': opByte, ',': opByte, 0x0c: opByte, 0x1a: opByte,
+	'"': quoteByte, '\\': slashByte,
+}
+
+// buildPlain is build without vectors, and what vectors are tested against.
+func (x *index) buildPlain(b []byte) (fault int, ok bool) {
+	x.n = 0
+	if cap(x.at) == 0 {
+		x.grow(len(b))
+	}
+	at, n := x.at[:cap(x.at)], 0
+	scalar := false
+	for i := 0; i < len(b); i++ {
+		if n+1 >= len(at) {
+			x.n = n
+			x.at = at[:n]
+			x.grow(len(b))
+			at = x.at[:cap(x.at)]
+		}
+		switch byteClass[b[i]] {
+		case spaceByte:
+			scalar = false
+		case opByte:
+			at[n] = uint32(i)
+			n++
+			scalar = false
+		case quoteByte:
+			if !scalar {
+				at[n] = uint32(i)
+				n++
+			}
+			scalar = false
+			for {
+				if i = stringStop(b, i+1); i >= len(b) || b[i] == '"' {
+					break
+				}
+				if b[i] != '\\' {
+					return i, false
+				}
+				if n+1 >= len(at) {
+					x.n = n
+					x.at = at[:n]
+					x.grow(len(b))
+					at = x.at[:cap(x.at)]
+				}
+				at[n] = uint32(i)
+				n++
+				if i++; i < len(b) && b[i] < ' ' {
+					return i, false
+				}
+			}
+			if i >= len(b) {
+				x.n, x.at = n, at[:n]
+				x.pad(len(b))
+				return len(b), false
+			}
+		default:
+			if !scalar {
+				at[n] = uint32(i)
+				n++
+			}
+			scalar = true
+			if b[i] == '\\' && i+1 < len(b) && (b[i+1] == '"' || b[i+1] == '\\') {
+				i++
+			}
+		}
+	}
+	x.n, x.at = n, at[:n]
+	x.pad(len(b))
+	return len(b), true
+}
+
+// stringStop is the index of the first quote, backslash or control character
+// at or after i, or len(b).
+func stringStop(b []byte, i int) int {
+	for ; i+8 <= len(b); i += 8 {
+		if m := ending(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+	}
+	for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= ' ' {
+		i++
+	}
+	return i
+}

@@ -1,0 +1,8 @@
+//go:build !amd64
+
+package openrtb
+
+const hasWide = false
+
+// indexWide is never called here.
+func indexWide([]byte, int, []uint32, *indexState) (next, n int) { panic("openrtb: no vectors") }

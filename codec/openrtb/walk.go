@@ -1,0 +1,237 @@
+package openrtb
+
+import (
+	"encoding/binary"
+	"unsafe"
+)
+
+// walker is the second pass: it goes from token to token and fills a view. Its
+// methods take the number of a value's first token and return the number of
+// the token after the value, or a negative one with err set. Whatever is not
+// as simple as nearly everything is (escapes, white space, odd numbers) is
+// left to the parser, which reads by bytes.
+type walker struct {
+	parser
+	x []uint32 // positions of the tokens, with padding
+	n int      // tokens without the padding
+	l *lists
+	r *BidRequest // nil in details
+	d *Details    // nil in a request
+	// dropped counts the items that lists left out for a bad number.
+	dropped int
+}
+
+// pos is where token k is, or the end.
+func (p *walker) pos(k int) int {
+	if k < p.n {
+		return int(p.x[k])
+	}
+	return len(p.b)
+}
+
+// failAt notes the fault at token k.
+func (p *walker) failAt(k int, c Code) int { return p.fail(p.pos(k), c) }
+
+// faultIn names the object and the field of a fault, as parser.fault does.
+func (p *walker) faultIn(object, field string) int {
+	if !p.named() {
+		p.err.Object = object
+		if p.err.Code != Syntax && p.err.Code != TooDeep {
+			p.err.Field = field
+		}
+	}
+	return -1
+}
+
+// after is the number of the first token after a value that begins with token
+// k and that was read by bytes up to end. A number or word must end there.
+func (p *walker) after(k, end int) int {
+	if end < 0 {
+		return end
+	}
+	for k++; k < p.n && int(p.x[k]) < end; k++ {
+	}
+	if k >= p.n || end != int(p.x[k]) && byteClass[p.b[end]] != spaceByte {
+		return p.fail(end, Syntax)
+	}
+	return k
+}
+
+const (
+	zeros  = '0' * ones
+	belowX = (0x80 - 10) * ones
+)
+
+// members reads the object whose brace is token k into the struct at base, by
+// its table.
+func (p *walker) members(k int, base unsafe.Pointer, o *table) int {
+	b, x := p.b, p.x
+	if p.depth++; p.depth > p.limit.Depth {
+		return p.failAt(k, TooDeep)
+	}
+	k++
+	if b[x[k]] == '}' {
+		p.depth--
+		return k + 1
+	}
+	for {
+		// The key: nearly always a quote, the name, a quote and a colon.
+		quote, colon := int(x[k]), int(x[k+1])
+		if b[quote] != '"' {
+			return p.failMember(k, o)
+		}
+		var f *field
+		if n := colon - quote - 2; n > 0 && quote+9 <= len(b) && b[colon] == ':' && b[colon-1] == '"' {
+			word := binary.LittleEndian.Uint64(b[quote+1 : quote+9])
+			f = o.lookup(word<<shiftOf(n), &b[quote+1], n)
+			k += 2
+		} else if f, k = p.slowKey(k, o); k < 0 {
+			return p.faultIn(o.path, "")
+		}
+
+		at := int(x[k])
+		dst := unsafe.Add(base, f.off)
+		switch f.kind {
+		case noField:
+			k = p.skip(k)
+		case strField:
+			next := int(x[k+1])
+			if n := next - at - 2; n >= 0 && b[at] == '"' && b[next-1] == '"' {
+				*(*Str)(dst) = Str{p: &b[at+1], n: uint32(n)}
+				k++
+			} else {
+				k = p.slowStr(k, (*Str)(dst))
+			}
+		case intField, sizeField:
+			if v, ok := p.short(at, int(x[k+1])); ok {
+				*(*int32)(dst) = v
+				k++
+			} else {
+				k = p.slowInt(k, (*int32)(dst), f.kind)
+			}
+			if f.has != 0 {
+				*(*bool)(unsafe.Add(base, f.has)) = b[at] != 'n'
+			}
+		case flagField, wishField:
+			if d := b[at] - '0'; d <= 1 && int(x[k+1]) == at+1 {
+				*(*bool)(dst) = d != 0
+				k++
+			} else {
+				k = p.after(k, p.flag(at, (*bool)(dst), f.kind == wishField))
+			}
+			if f.has != 0 {
+				*(*bool)(unsafe.Add(base, f.has)) = b[at] != 'n'
+			}
+		case triField:
+			if d := b[at] - '0'; d <= 1 && int(x[k+1]) == at+1 {
+				*(*Tri)(dst) = No + Tri(d)
+				k++
+			} else {
+				k = p.slowTri(k, (*Tri)(dst))
+			}
+		case strsField:
+			k = p.strs(k, (*StrSpan)(dst))
+		case intsField:
+			k = p.ints(k, (*IntSpan)(dst))
+		case rawField:
+			k = p.raw(k, (*Raw)(dst))
+		default:
+			k = p.special(k, base, f)
+		}
+		if k < 0 {
+			return p.faultIn(o.path, f.name)
+		}
+		switch b[x[k]] {
+		case ',':
+			k++
+		case '}':
+			p.depth--
+			return k + 1
+		default:
+			return p.failMember(k, o)
+		}
+	}
+}
+
+// failMember is a fault between the members of an object.
+func (p *walker) failMember(k int, o *table) int {
+	p.failAt(k, Syntax)
+	return p.faultIn(o.path, "")
+}
+
+// slowKey reads the key at token k that is not as most are: its field, and the
+// token of its value.
+func (p *walker) slowKey(k int, o *table) (*field, int) {
+	i := int(p.x[k]) + 1
+	end, escaped := p.scan(i)
+	if end < 0 {
+		return nil, end
+	}
+	name := p.b[i:end:end]
+	if escaped {
+		name = p.decodeKey(name)
+	}
+	for k++; k < p.n && int(p.x[k]) < end; k++ {
+	}
+	if p.b[p.x[k]] != ':' {
+		return nil, p.failAt(k, Syntax)
+	}
+	return o.find(name), k + 1
+}
+
+// short reads the number of up to eight digits between two tokens, all digits
+// at once: the bytes after it are shifted out, which leaves zeros before it.
+func (p *walker) short(at, next int) (int32, bool) {
+	n := next - at
+	if uint(n-1) >= 8 || at+8 > len(p.b) {
+		return 0, false
+	}
+	w := binary.LittleEndian.Uint64(p.b[at:])
+	d := (w ^ zeros) << (uint(64-8*n) & 63)
+	if (d+belowX|d)&highs != 0 || n > 1 && byte(w) == '0' {
+		return 0, false
+	}
+	d = d * (10<<8 + 1) >> 8 & 0x00ff00ff00ff00ff
+	d = d * (100<<16 + 1) >> 16 & 0x0000ffff0000ffff
+	return int32(d * (10000<<32 + 1) >> 32), true
+}
+
+// slowInt is an integer that is not short: negative, in quotes, null, or none.
+func (p *walker) slowInt(k int, dst *int32, how kind) int {
+	if how == sizeField {
+		return p.after(k, p.size(int(p.x[k]), dst))
+	}
+	return p.after(k, p.integer(int(p.x[k]), dst))
+}
+
+func (p *walker) slowTri(k int, dst *Tri) int {
+	at := int(p.x[k])
+	if *dst = Unset; p.b[at] == 'n' {
+		return p.after(k, p.word(at, "null"))
+	}
+	bad, set := p.bad, false
+	p.bad = false
+	k = p.after(k, p.flag(at, &set, false))
+	if set {
+		*dst = Yes
+	} else if !p.bad {
+		*dst = No
+	}
+	p.bad = p.bad || bad
+	return k
+}
+
+// str reads a string or null.
+func (p *walker) str(k int, dst *Str) int {
+	b, at, next := p.b, int(p.x[k]), int(p.x[k+1])
+	if n := next - at - 2; n >= 0 && b[at] == '"' && b[next-1] == '"' {
+		*dst = Str{p: &b[at+1], n: uint32(n)}
+		return k + 1
+	}
+	return p.slowStr(k, dst)
+}
+
+// slowStr is str for a string with escapes or with space after it, and null.
+func (p *walker) slowStr(k int, dst *Str) int {
+	return p.after(k, p.parser.str(int(p.x[k]), dst))
+}
