@@ -47,6 +47,10 @@ bench: ## the decision in process, one shard to two, the network edge, and the s
 	$(GO) run ./bench/ingress
 	$(GO) run ./bench/peers
 
+bench-pacing: ## budgets over a simulated week against their plans, with a picture in build/pacing.svg
+	@mkdir -p build
+	$(GO) run ./bench/pacing -plot build/pacing.svg
+
 bench-micro: ## the packages' own benchmarks (BENCH, BENCH_TIME, BENCH_PACKAGES)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem $(BENCH_PACKAGES)
 

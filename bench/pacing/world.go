@@ -140,20 +140,26 @@ func (w *world) run(start, end unit.WallTime) {
 			continue
 		}
 		for _, a := range w.accounts {
-			w.spend(a, t, requests)
-			a.pacer.Step(next, a.spent, requests)
+			missed := w.spend(a, t, requests)
+			a.pacer.Step(next, a.spent, requests, missed)
 		}
 	}
 }
 
-// spend sells impressions until the budget, which the lease enforces, is gone.
-func (w *world) spend(a *account, t unit.WallTime, requests uint64) {
+// spend sells impressions until the budget, which the lease enforces, is gone,
+// or the period's allowance; missed is what the latter kept it out of.
+func (w *world) spend(a *account, t unit.WallTime, requests uint64) (missed float64) {
 	all := float64(requests) * a.chance * w.supply.winRate(t)
 	a.possible += all * float64(a.unit)
 	n := w.poisson(all * a.pacer.Share())
 	cost := min(unit.Nanos(n)*a.unit, (a.budget-a.spent)/a.unit*a.unit)
+	if most := a.pacer.Allowance(); cost > most {
+		missed = float64(requests) * a.pacer.Share() * (1 - float64(most)/float64(cost))
+		cost = (most + a.unit - 1) / a.unit * a.unit
+	}
 	a.spent += cost
 	a.hourSpent += cost
+	return missed
 }
 
 // hour closes an hour of every account, and at its end the day.
@@ -176,7 +182,7 @@ func (w *world) hour(t unit.WallTime) {
 			p.Lay(&w.forecast)
 			share := a.pacer.Share()
 			if share == 0 {
-				share = pacing.StartShare(p.Budget, p.Unit, 0)
+				share = 1
 			}
 			a.pacer.Begin(p, t, 0, share)
 		}

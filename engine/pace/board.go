@@ -1,8 +1,6 @@
 package pace
 
 import (
-	"time"
-
 	"millrace/codec/unit"
 	"millrace/engine/budget"
 	"millrace/shards"
@@ -24,9 +22,9 @@ type Op uint8
 
 // Operations.
 const (
-	opCommitted Op = iota + 1 // shard → home: Value nanos of Day so far, Ever of all days
+	opCommitted Op = iota + 1 // shard → home: Value nanos of Day so far, Ever of all days, Missed requests
 	opRequests                // shard → all: Value more requests
-	opShare                   // home → all: Value is the participation in 2^-32
+	opShare                   // home → all: Value is the participation in 2^-32, Ever the allowance
 )
 
 // Message is what boards tell each other. A plain value without pointers.
@@ -34,6 +32,7 @@ type Message struct {
 	Account unit.AccountID
 	Value   uint64
 	Ever    unit.Nanos
+	Missed  float32
 	Day     unit.Day
 	From    unit.ShardID
 	Op      Op
@@ -49,16 +48,6 @@ type Spender interface {
 	Spent(account int32) budget.Spent
 }
 
-// Terms are what a catalog says of an account, beside the snapshot: what a won
-// impression of it is expected to cost.
-type Terms struct {
-	Snapshot *campaign.Snapshot
-	// Units, by account, in nanos.
-	Units []unit.Nanos
-	// LinesOf are the line items that pay from an account.
-	LinesOf func(account campaign.AccountIndex) []campaign.LineIndex
-}
-
 // Board is one shard's part. Owned by the shard.
 type Board struct {
 	_      shards.Pad
@@ -67,17 +56,14 @@ type Board struct {
 	out    Sender
 	spent  Spender
 
-	terms    Terms
-	throttle *pacing.Throttle
-	accounts []account // by the catalog's index
-	byID     map[unit.AccountID]int32
+	*Catalog
 	plans    map[unit.AccountID]*plan // of the accounts whose home is here
-	homes    []*plan                  // by index, nil: elsewhere
 	forecast pacing.Forecast
 
 	cursor   int
 	at       unit.WallTime // of the last whole round
 	own      uint64        // requests of this shard since the last round
+	ownEver  uint64        // and ever
 	heard    uint64        // of the other shards since the last round
 	requests uint64        // of the node, ever
 	msg      Message
@@ -86,9 +72,28 @@ type Board struct {
 
 // account is what a shard knows of every account.
 type account struct {
-	share    float64
-	reported unit.Nanos
-	day      unit.Day
+	share     float64
+	allowance unit.Nanos // for a period
+	left      unit.Nanos // of it
+	cutAt     uint64     // Board.ownEver when the allowance was spent
+	missed    float64    // requests that this kept it out of, not yet reported
+	reported  unit.Nanos
+	day       unit.Day
+	cut       bool
+}
+
+// inForce is the participation after the allowance.
+func (x *account) inForce() float64 {
+	if x.cut {
+		return 0
+	}
+	return x.share
+}
+
+// allow sets the allowance, of this period too.
+func (x *account) allow(n unit.Nanos) {
+	x.left += n - x.allowance
+	x.allowance = n
 }
 
 // plan is an account's course, kept by its home.
@@ -98,6 +103,7 @@ type plan struct {
 	laid     bool
 	unsent   bool         // a mailbox refused the participation in force
 	requests uint64       // Board.requests at the last step
+	missed   float64      // by allowance, since the last step
 	spent    []unit.Nanos // of day, by shard
 	ever     []unit.Nanos // of all days, by shard
 }
@@ -107,69 +113,111 @@ func New(id unit.ShardID, n int, out Sender, spent Spender) *Board {
 	return &Board{id: id, shards: n, out: out, spent: spent, plans: map[unit.AccountID]*plan{}}
 }
 
-// Load takes a catalog: the broker has its accounts already. Participations and
-// plans go on for accounts that stay. Cold.
-func (b *Board) Load(t Terms) {
-	before, known := b.byID, b.accounts
-	n := len(t.Snapshot.Accounts)
-	b.terms, b.cursor = t, 0
-	b.throttle = pacing.NewThrottle(len(t.Snapshot.Lines))
-	b.accounts = shards.AlignedSlice[account](n)
-	b.byID = make(map[unit.AccountID]int32, n)
-	b.homes = make([]*plan, n)
-	for i := range t.Snapshot.Accounts {
-		a := &t.Snapshot.Accounts[i]
-		b.byID[a.ID] = int32(i)
-		b.accounts[i] = account{share: b.startShare(i)}
-		if old, ok := before[a.ID]; ok {
-			b.accounts[i] = known[old]
+// Load takes a catalog that was prepared for this shard; the broker has its
+// accounts already. Participations and plans go on for accounts that stay.
+// Cold.
+func (b *Board) Load(c *Catalog) {
+	before := b.Catalog
+	b.Catalog, b.cursor = c, 0
+	for i := range c.terms.Snapshot.Accounts {
+		a := &c.terms.Snapshot.Accounts[i]
+		if before != nil {
+			if old, ok := before.terms.byID[a.ID]; ok && before.accounts[old] != c.accounts[i] {
+				c.accounts[i] = before.accounts[old]
+				c.apply(i)
+			}
 		}
 		if budget.Home(a.Campaign, b.shards) == b.id {
 			p := b.plans[a.ID]
 			if p == nil {
-				p = &plan{spent: make([]unit.Nanos, b.shards), ever: make([]unit.Nanos, b.shards)}
+				p = b.newPlan()
 				b.plans[a.ID] = p
 			}
 			p.laid = false // budget, dates or pacing may be other ones
-			b.homes[i] = p
+			c.homes[i] = p
 		}
-	}
-	for i := range b.accounts {
-		b.apply(i)
 	}
 }
 
 // Throttle is what selection asks. It changes with Load.
-func (b *Board) Throttle() *pacing.Throttle { return b.throttle }
+func (c *Catalog) Throttle() *pacing.Throttle { return c.throttle }
+
+// newPlan makes a plan on cache lines of its own.
+func (b *Board) newPlan() *plan {
+	p := &shards.AlignedSlice[plan](1)[0]
+	sums := shards.AlignedSlice[unit.Nanos](2 * b.shards)
+	p.spent, p.ever = sums[:b.shards:b.shards], sums[b.shards:]
+	return p
+}
 
 // Request counts a bid request of this shard.
-func (b *Board) Request() { b.own++ }
+func (b *Board) Request() { b.own++; b.ownEver++ }
+
+// Won counts what a won impression is expected to cost an account (by catalog
+// index, −1 is none). Whoever has spent the period's allowance sits out the rest
+// of it.
+func (b *Board) Won(i int32, amount unit.Nanos) {
+	if i < 0 {
+		return
+	}
+	x := &b.accounts[i]
+	if x.left -= amount; x.left <= 0 && !x.cut {
+		x.cut, x.cutAt = true, b.ownEver
+		b.apply(int(i))
+	}
+}
+
+// Course is where an account stands, by the shard that is its home.
+type Course struct {
+	Account unit.AccountID
+	// Share is its participation, 0 to 1.
+	Share float64
+	// Planned is what should have been spent of the day's budget by now; 0 where
+	// nothing is spread.
+	Planned unit.Nanos
+}
+
+// AppendCourses appends the courses of the accounts whose home is here. Cold.
+func (b *Board) AppendCourses(dst []Course, wall unit.WallTime) []Course {
+	if b.Catalog == nil {
+		return dst
+	}
+	for i, p := range b.homes {
+		if p == nil {
+			continue
+		}
+		c := Course{Account: b.terms.Snapshot.Accounts[i].ID, Share: b.accounts[i].share}
+		if plan := p.pacer.Plan(); p.laid && plan.Mode != pacing.ASAP {
+			c.Planned = plan.Target(wall)
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// renew begins a period of an account.
+func (b *Board) renew(i int) {
+	x := &b.accounts[i]
+	x.left = x.allowance
+	if x.cut {
+		x.cut = false
+		x.missed += x.share * float64(b.ownEver-x.cutAt)
+		b.apply(i)
+	}
+}
 
 // Share is the participation of an account, by catalog index.
-func (b *Board) Share(i campaign.AccountIndex) float64 { return b.accounts[i].share }
-
-// startShare is the participation of an account of which nothing is known.
-func (b *Board) startShare(i int) float64 {
-	a := &b.terms.Snapshot.Accounts[i]
-	if a.Pacing == pacing.ASAP || a.Daily == 0 && (a.Total == 0 || a.End == campaign.Never) {
-		return 1
-	}
-	daily := a.Daily
-	if daily == 0 {
-		days := max(float64(a.End-max(a.Start, b.at))/float64(24*time.Hour), 1)
-		daily = unit.Nanos(float64(a.Total) / days)
-	}
-	return pacing.StartShare(daily, b.terms.Units[i], 0)
-}
+func (c *Catalog) Share(i campaign.AccountIndex) float64 { return c.accounts[i].share }
 
 // Tick visits a slice of the accounts. Call it Every so often.
 func (b *Board) Tick(wall unit.WallTime) {
-	if b.throttle == nil {
+	if b.Catalog == nil {
 		return
 	}
 	n := len(b.accounts)
 	until := min(b.cursor+(n+slices-1)/slices, n)
 	for i := b.cursor; i < until; i++ {
+		b.renew(i)
 		b.report(i)
 		if p := b.homes[i]; p != nil {
 			b.step(i, p, wall)
@@ -217,14 +265,15 @@ func (b *Board) report(i int) {
 	}
 	if p := b.homes[i]; p != nil {
 		p.committed(b.id, s)
+		p.missed += x.missed
 	} else {
 		a := &b.terms.Snapshot.Accounts[i]
-		b.msg = Message{Account: a.ID, From: b.id, Op: opCommitted, Value: uint64(s.InDay), Ever: s.Ever, Day: s.Day}
+		b.msg = Message{Account: a.ID, From: b.id, Op: opCommitted, Value: uint64(s.InDay), Ever: s.Ever, Missed: float32(x.missed), Day: s.Day}
 		if !b.out.SendPace(budget.Home(a.Campaign, b.shards), &b.msg) {
 			return // the next round says it
 		}
 	}
-	x.day, x.reported = s.Day, s.InDay
+	x.day, x.reported, x.missed = s.Day, s.InDay, 0
 }
 
 func (p *plan) committed(from unit.ShardID, s budget.Spent) {
@@ -254,10 +303,10 @@ func (b *Board) step(i int, p *plan, wall unit.WallTime) {
 		}
 		b.lay(i, p, wall)
 	} else {
-		p.pacer.Step(wall, sum(p.spent), b.requests-p.requests)
+		p.pacer.Step(wall, sum(p.spent), b.requests-p.requests, p.missed)
 	}
-	p.requests = b.requests
-	b.share(i, p, p.pacer.Share())
+	p.requests, p.missed = b.requests, 0
+	b.share(i, p, p.pacer.Share(), p.pacer.Allowance())
 }
 
 // lay makes the plan of the day.
@@ -268,7 +317,7 @@ func (b *Board) lay(i int, p *plan, wall unit.WallTime) {
 	end := (p.day + 1).Start(a.Zone)
 	course := pacing.Plan{
 		Mode: a.Pacing, Budget: b.dayBudget(i, p, start, end),
-		Start: max(start, min(a.Start, wall)), End: min(end, a.End), Unit: b.terms.Units[i],
+		Start: max(start, min(a.Start, wall)), End: min(end, a.End), Unit: b.terms.units[i],
 	}
 	if course.Budget == 0 || course.End <= wall {
 		course.Mode = pacing.ASAP // nothing to spread: whoever may serve, may
@@ -294,31 +343,20 @@ func (b *Board) dayBudget(i int, p *plan, start, end unit.WallTime) unit.Nanos {
 }
 
 // share puts a participation in force, here and on the other shards.
-func (b *Board) share(i int, p *plan, share float64) {
+func (b *Board) share(i int, p *plan, share float64, allowance unit.Nanos) {
 	x := &b.accounts[i]
-	d := max(share-x.share, x.share-share)
-	if !p.unsent && d <= tolerance*x.share && (share < 1 || x.share == 1) {
+	if !p.unsent && near(share, x.share) && near(float64(allowance), float64(x.allowance)) && (share < 1 || x.share == 1) {
 		return
 	}
 	x.share = share
+	x.allow(allowance)
 	b.apply(i)
-	b.msg = Message{Account: b.terms.Snapshot.Accounts[i].ID, From: b.id, Op: opShare, Value: uint64(share * (1 << 32))}
+	b.msg = Message{Account: b.terms.Snapshot.Accounts[i].ID, From: b.id, Op: opShare, Value: uint64(share * (1 << 32)), Ever: allowance}
 	p.unsent = !b.toOthers()
 }
 
-// apply sets the account's line items: a line that pays from two accounts takes
-// part as the slower allows.
-func (b *Board) apply(i int) {
-	for _, l := range b.terms.LinesOf(campaign.AccountIndex(i)) {
-		share := 1.0
-		for _, a := range b.terms.Snapshot.Lines[l].Accounts() {
-			if a >= 0 {
-				share = min(share, b.accounts[a].share)
-			}
-		}
-		b.throttle.Set(int(l), share)
-	}
-}
+// near reports whether a change is not worth a message.
+func near(is, was float64) bool { return max(is-was, was-is) <= tolerance*was }
 
 // Handle takes a message of another board.
 func (b *Board) Handle(m *Message) {
@@ -326,17 +364,22 @@ func (b *Board) Handle(m *Message) {
 		b.heard += m.Value
 		return
 	}
-	i, ok := b.byID[m.Account]
+	if b.Catalog == nil {
+		return
+	}
+	i, ok := b.terms.byID[m.Account]
 	if !ok {
 		return // of a catalog that is gone, or not here yet: it comes again
 	}
 	switch m.Op {
 	case opCommitted:
 		if p := b.homes[i]; p != nil {
+			p.missed += float64(m.Missed)
 			p.committed(m.From, budget.Spent{Day: m.Day, InDay: unit.Nanos(m.Value), Ever: m.Ever})
 		}
 	case opShare:
 		b.accounts[i].share = float64(m.Value) / (1 << 32)
+		b.accounts[i].allow(m.Ever)
 		b.apply(int(i))
 	}
 }

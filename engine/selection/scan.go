@@ -204,6 +204,10 @@ func (s *Selector) scan(lost *[ReasonCount]uint32) {
 			if !s.ranking.Takes(l.Tier, rank) {
 				continue
 			}
+			if s.throttle != nil && !s.throttle.Passes(int(i), s.draw) {
+				lost[Paced]++
+				continue
+			}
 			if r := s.hopeless(i, l, price); r != Won {
 				lost[r]++
 				continue

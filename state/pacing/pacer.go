@@ -8,16 +8,15 @@ import (
 )
 
 const (
-	// careful bounds what an account of which nothing is known spends until the
-	// first step, if every request bought of it: a share of its budget.
-	careful = 0.01
-	// unknownRate is the traffic assumed before any was seen, in requests a second.
-	unknownRate = 1000
 	// leastShare is what an account keeps trying with, ahead of plan or not
 	// sold: without a few auctions it would not notice that times have changed.
-	leastShare = 1e-6
+	leastShare = 1e-5
 	// growth bounds how much more a step may take part than the one before.
-	growth = 2.0
+	growth = 4.0
+	// burst bounds what one shard may spend in a period, as a multiple of what
+	// the plan has for it, and burstEvents is the least this comes to.
+	burst       = 3.0
+	burstEvents = 3
 	// catchUp is the time in which a deficit is made up for, and closing the
 	// share of what is left of the interval that this may take.
 	catchUp = 5 * time.Minute
@@ -49,29 +48,41 @@ type Pacer struct {
 	rate           float64 // requests a second
 }
 
-// StartShare is the participation with which to begin where nothing was learnt:
-// a day's budget can be a second's traffic. rate is in requests a second, 0 if
-// unknown.
-func StartShare(budget, unit unit.Nanos, rate float64) float64 {
-	if budget <= 0 || unit <= 0 {
-		return 1
-	}
-	if rate <= 0 {
-		rate = unknownRate
-	}
-	worst := float64(unit) * rate * Period.Seconds()
-	return min(max(careful*float64(budget)/worst, leastShare), 1)
-}
-
-// Begin takes a plan at now, with what was already spent of it and a
-// participation to begin with: a new day, a changed budget, a restart. What was
-// learnt about the yield stays.
+// Begin takes a plan at now, with what was already spent of it and the
+// participation to begin with: 1 where nothing was learnt, for Allowance stops
+// what is too much of that. What was learnt about the yield stays.
 func (x *Pacer) Begin(p Plan, now unit.WallTime, spent unit.Nanos, share float64) {
 	x.plan, x.at, x.spent, x.share = p, now, spent, share
 	if p.Mode == ASAP {
 		x.share = 1
 	}
 }
+
+// Allowance is the most that one shard may spend until the next step, Unlimited
+// for none: a day's budget can be a second's traffic, and a participation that was
+// right a second ago is ten times too much in a burst. Who has spent it sits out the
+// rest of the period.
+func (x *Pacer) Allowance() unit.Nanos {
+	if x.plan.Mode == ASAP {
+		return Unlimited
+	}
+	want, planned := x.wanted(x.at)
+	return allowance(max(want/hurry, planned), x.plan.Unit)
+}
+
+// FirstAllowance is the Allowance of an account without a plan yet, of which only
+// the daily budget is known.
+func FirstAllowance(daily, unit unit.Nanos) unit.Nanos {
+	return allowance(float64(daily)/(24*time.Hour).Seconds(), unit)
+}
+
+// allowance is for a spending rate in nanos a second.
+func allowance(rate float64, event unit.Nanos) unit.Nanos {
+	return max(unit.Nanos(burst*rate*Period.Seconds()), burstEvents*event)
+}
+
+// Unlimited is an Allowance without bound.
+const Unlimited = unit.Nanos(math.MaxInt64)
 
 // Plan is the one in force.
 func (x *Pacer) Plan() *Plan { return &x.plan }
@@ -81,13 +92,14 @@ func (x *Pacer) Share() float64 { return x.share }
 
 // Step sets the participation for the time until the next step: spent is what
 // was committed of the plan's budget so far, requests how many requests the
-// node had since the last step.
-func (x *Pacer) Step(now unit.WallTime, spent unit.Nanos, requests uint64) float64 {
+// node had since the last step, and missed in how many of those the account would
+// have taken part had its allowance not been spent.
+func (x *Pacer) Step(now unit.WallTime, spent unit.Nanos, requests uint64, missed float64) float64 {
 	d := now.Sub(x.at)
 	if d <= 0 {
 		return x.share
 	}
-	x.learn(d, spent-x.spent, requests)
+	x.learn(d, spent-x.spent, requests, missed)
 	x.at, x.spent = now, spent
 	switch {
 	case x.plan.Mode == ASAP:
@@ -105,7 +117,7 @@ func (x *Pacer) Step(now unit.WallTime, spent unit.Nanos, requests uint64) float
 }
 
 // learn updates the yield and the request rate.
-func (x *Pacer) learn(d time.Duration, spent unit.Nanos, requests uint64) {
+func (x *Pacer) learn(d time.Duration, spent unit.Nanos, requests uint64, missed float64) {
 	if requests == 0 {
 		return
 	}
@@ -116,7 +128,7 @@ func (x *Pacer) learn(d time.Duration, spent unit.Nanos, requests uint64) {
 	}
 	keep := math.Exp(-float64(d) / float64(window))
 	x.money = x.money*keep + float64(max(spent, 0))
-	x.offered = x.offered*keep + x.share*float64(requests)
+	x.offered = x.offered*keep + max(x.share*float64(requests)-missed, 0)
 
 	// Up at once, down with patience: the error that costs little.
 	seen := float64(requests) / d.Seconds()
@@ -127,29 +139,26 @@ func (x *Pacer) learn(d time.Duration, spent unit.Nanos, requests uint64) {
 // next is the participation at which the account would spend what the plan
 // wants of it now.
 func (x *Pacer) next(now unit.WallTime) float64 {
-	want := x.wanted(now)
-	if want <= 0 {
-		return max(x.share/growth, leastShare)
-	}
 	upper := min(x.share*growth, 1)
-	if x.money <= 0 {
+	if x.money <= 0 || x.offered <= 0 {
 		return upper // nothing sold yet: try harder
 	}
+	want, _ := x.wanted(now)
 	full := x.money / x.offered * x.rate // nanos a second, taking part in all
 	return min(max(want/full, leastShare), upper)
 }
 
 // wanted is the spending rate in nanos a second: the plan's, and a part of what
-// the account is behind (or ahead, then less).
-func (x *Pacer) wanted(now unit.WallTime) float64 {
+// the account is behind (or ahead, then less); and the plan's alone.
+func (x *Pacer) wanted(now unit.WallTime) (want, planned float64) {
 	p := &x.plan
 	soon := min(now.Add(Period), p.End)
 	target := p.Target(now)
-	planned := float64(p.Target(soon)-target) / soon.Sub(now).Seconds()
+	planned = float64(p.Target(soon)-target) / max(soon.Sub(now), time.Second).Seconds()
 	within := min(catchUp.Seconds(), closing*p.End.Sub(now).Seconds())
 	behind := float64(target-x.spent) / max(within, Period.Seconds())
 	if now >= p.End.Add(-catchUp) {
-		return planned + behind // no time left to be patient in
+		return planned + behind, planned // no time left to be patient in
 	}
-	return min(planned+behind, hurry*planned)
+	return min(planned+behind, hurry*planned), planned
 }

@@ -20,10 +20,12 @@ const Masks = 64
 // Which masks a line is in depends on the line, evenly spread: lines of equal
 // participation do not all sit out the same requests. Owned by one shard.
 type Throttle struct {
+	_     shards.Pad
 	words int
 	masks []uint64 // Masks rows of words
 	count []uint8  // by line: masks it is in, 0 … Masks
 	fine  []uint32 // by line: passes below this; all ones is always
+	_     shards.Pad
 }
 
 // NewThrottle lets n lines take part in everything.
