@@ -11,6 +11,7 @@ import (
 
 	"millrace/codec/gzip"
 	"millrace/codec/strict"
+	"millrace/models/bundle"
 )
 
 // faultList gathers the faults of a configuration; places are added by Load.
@@ -59,6 +60,7 @@ func (c Config) Validate() strict.Faults {
 	c.Shard.validate(l)
 	c.Budget.validate(l)
 	c.Tokens.validate(l)
+	c.Model.validate(l)
 	if c.Memory.Limit != 0 {
 		l.sized("memory.limit", c.Memory.Limit, 64<<20, 1<<50)
 	}
@@ -152,6 +154,7 @@ func (c ShardConfig) validate(l *faultList) {
 	l.between("shard.batch", int64(c.Batch), 1, 65_536)
 	l.lasting("shard.stall", c.Stall, 10*time.Microsecond, 10*time.Second)
 	l.between("shard.frequency_slots", int64(c.FrequencySlots), 1024, 1<<30)
+	l.between("shard.user_slots", int64(c.UserSlots), 1024, 1<<28)
 }
 
 func (c BudgetConfig) validate(l *faultList) {
@@ -184,6 +187,24 @@ func (c TokensConfig) validate(l *faultList) {
 	case c.Active != 0 && !ids[c.Active]:
 		l.add("tokens.active", fmt.Sprintf("there is no key %d", c.Active), "use the id of one of tokens.keys")
 	}
+}
+
+func (c ModelConfig) validate(l *faultList) {
+	for i, k := range c.Keys {
+		if _, err := bundle.ParsePublicKey(k); err != nil {
+			l.add(fmt.Sprintf("model.keys[%d]", i), err.Error(), "write the line that millrace model key prints")
+		}
+	}
+	if c.Bundle != "" && len(c.Keys) == 0 {
+		l.add("model.keys", "a bundle and no key that may have signed it", "list the public keys that you trust")
+	}
+	if c.Poll != 0 {
+		l.lasting("model.poll", c.Poll, 100*time.Millisecond, 24*time.Hour)
+	}
+	if c.Refresh != 0 {
+		l.lasting("model.refresh", c.Refresh, time.Second, 24*time.Hour)
+	}
+	l.lasting("model.latency", c.Latency, 10*time.Microsecond, time.Second)
 }
 
 // ActiveKey is the index in Keys of the key that signs; -1 without keys.

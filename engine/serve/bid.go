@@ -33,6 +33,7 @@ type winner struct {
 	w, h     int32
 	id, adm  span
 	currency unit.Currency
+	protocol openrtb.Protocol
 }
 
 type span struct{ from, to int }
