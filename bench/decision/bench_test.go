@@ -9,6 +9,7 @@ import (
 	"millrace/bench/load"
 	"millrace/bench/sim"
 	"millrace/codec/unit"
+	"millrace/engine/serve"
 	"millrace/models/bundle"
 	"millrace/models/bundle/bundletest"
 	"millrace/state/campaign"
@@ -45,7 +46,7 @@ func synthetic(n int, o catalogtest.Options) [][]byte {
 }
 
 func newLoop(t testing.TB, s *campaign.Snapshot, m *bundle.Bundle) *sim.Loop {
-	w, err := sim.New(sim.Config{Seed: 1, Shards: 1, Catalog: s, Start: start, Caps: 1 << 16, Models: [2]*bundle.Bundle{m}})
+	w, err := sim.New(sim.Config{Seed: 1, Shards: 1, Catalog: s, Start: start, Caps: 1 << 16, Models: [2]*bundle.Bundle{m}, Explore: serve.Default().Explore})
 	if err != nil {
 		t.Fatal(err)
 	}

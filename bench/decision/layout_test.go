@@ -13,6 +13,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"millrace/models/bundle/bundletest"
 	"millrace/shards"
 	"millrace/state/campaign/catalogtest"
 )
@@ -130,8 +131,11 @@ func (w *walker) elements(v reflect.Value, path string) {
 // creative is first heard of, never by a decision.
 func TestLayoutNoLineWrittenByTwoShards(t *testing.T) {
 	o := catalogtest.Options{Lines: 1000, Seed: 1}
-	t.Run("synthetic", func(t *testing.T) { expectApart(t, newRig(t, 3, catalogtest.Snapshot(o), synthetic(64, o))) })
-	t.Run("demo", func(t *testing.T) { expectApart(t, newRig(t, 3, demoSnapshot(t), mix(64))) })
+	t.Run("synthetic", func(t *testing.T) { expectApart(t, newRig(t, 3, catalogtest.Snapshot(o), synthetic(64, o), nil)) })
+	t.Run("model", func(t *testing.T) {
+		expectApart(t, newRig(t, 3, catalogtest.Compete(catalogtest.Snapshot(o)), synthetic(64, o), bundletest.Synthetic(bundletest.Usual())))
+	})
+	t.Run("demo", func(t *testing.T) { expectApart(t, newRig(t, 3, demoSnapshot(t), mix(64), nil)) })
 }
 
 func expectApart(t *testing.T, r *rig) {

@@ -49,6 +49,7 @@ type Catalog struct {
 	values   []unit.Nanos // by creative: expected revenue of an impression
 	bounds   []unit.Nanos // by line: the most of its creatives' values
 	ranks    []unit.Nanos // by line: the most of its creatives' ranks
+	trials   []uint32     // by creative: impressions known of
 	// weights turn a price into a rank: by creative, and the most by line.
 	weights, lineWeights []float32
 	// predicted are the lines whose worth depends on a prediction.
@@ -70,6 +71,7 @@ func Prepare(s *campaign.Snapshot, cfg Config) *Catalog {
 		values: shards.AlignedSlice[unit.Nanos](len(s.Creatives)),
 		bounds: shards.AlignedSlice[unit.Nanos](len(s.Lines)),
 		ranks:  shards.AlignedSlice[unit.Nanos](len(s.Lines)),
+		trials: shards.AlignedSlice[uint32](len(s.Creatives)),
 
 		weights: shards.AlignedSlice[float32](len(s.Creatives)), lineWeights: shards.AlignedSlice[float32](len(s.Lines)),
 		dry: shards.AlignedSlice[uint64]((len(s.Accounts) + 63) / 64),
@@ -180,6 +182,7 @@ func (c *Catalog) reprice(id unit.CreativeID, seen *Counts) {
 		return
 	}
 	c.values[cr] = c.worth(cr, seen)
+	c.trials[cr] = uint32(min(seen.of(event.Impression), math.MaxUint32))
 	c.rebound(c.Snapshot.Creatives[cr].Line)
 }
 

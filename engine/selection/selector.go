@@ -61,6 +61,7 @@ type Selector struct {
 	waiting    []scored
 	best       scored // the bid that Next returned
 	batch      [batch]scored
+	short      shortlist
 	_          shards.Pad
 }
 
@@ -92,10 +93,7 @@ func (s *Selector) Learn(id unit.CreativeID, d *Counts) {
 // Predicted are the rates a creative is priced with: clicks an impression, and
 // conversions a click.
 func (s *Selector) Predicted(c campaign.CreativeIndex) (ctr, cvr float64) {
-	var seen Counts
-	if slot, ok := s.rates.slots[s.catalog.Snapshot.Creatives[c].ID]; ok {
-		seen = s.rates.totals[slot]
-	}
+	seen := s.rates.of(s.catalog.Snapshot.Creatives[c].ID)
 	return s.catalog.rates(c, &seen)
 }
 
@@ -338,3 +336,12 @@ func (s *Selector) Reject(c campaign.CreativeIndex) Reason {
 
 // Worth is the expected revenue of an impression of the creative.
 func (s *Selector) Worth(c campaign.CreativeIndex) unit.Nanos { return s.catalog.values[c] }
+
+// WorthAt is what it would be at these rates.
+func (s *Selector) WorthAt(c campaign.CreativeIndex, ctr, cvr float64) unit.Nanos {
+	l := &s.catalog.Snapshot.Lines[s.catalog.Snapshot.Creatives[c].Line]
+	if l.Pricing == campaign.CPM {
+		return l.Price
+	}
+	return expected(l, ctr, cvr)
+}

@@ -7,6 +7,7 @@ import (
 	"millrace/engine/auction"
 	"millrace/engine/budget"
 	"millrace/engine/selection"
+	"millrace/models/coldstart"
 	"millrace/shards"
 	"millrace/state/campaign"
 )
@@ -15,6 +16,7 @@ import (
 type decision struct {
 	base    []byte // Config.PublicURL
 	by      selection.Choice
+	choice  coldstart.Choice
 	lost    [selection.ReasonCount]uint32
 	winners []winner
 	texts   []byte // what winners point into, by offset
@@ -102,6 +104,7 @@ func (c *Core) decide(x *Context, i int) {
 	}
 	c.sel.BeginImp(imp)
 	looked := 0
+	d.choice = c.sel.Explore(&c.explorer, &d.lost)
 	for {
 		b, ok := c.sel.Next(&d.lost)
 		if !ok {
@@ -117,6 +120,8 @@ func (c *Core) decide(x *Context, i int) {
 			break
 		}
 		d.lost[reason]++
+		// Who wins instead was not drawn: how likely it was is not known.
+		d.choice = coldstart.Choice{}
 	}
 	c.shard.Counters().Add(c.m.candidates, uint64(c.sel.Candidates()))
 }

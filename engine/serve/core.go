@@ -8,6 +8,7 @@ import (
 	"millrace/engine/budget"
 	"millrace/engine/pace"
 	"millrace/engine/selection"
+	"millrace/models/coldstart"
 	"millrace/models/feature"
 	"millrace/models/ladder"
 	"millrace/models/rollout"
@@ -58,6 +59,10 @@ type Config struct {
 	Users  profile.UsersConfig
 	// Ladder says when predicting is given up for less.
 	Ladder ladder.Config
+	// Explore says how ads about which little is known get their chance, and
+	// ExploreSeed begins the shards' random numbers.
+	Explore     coldstart.Config
+	ExploreSeed uint64
 	// Maturity is how long after its bid an event still counts for or against a
 	// model on trial.
 	Maturity time.Duration
@@ -67,11 +72,13 @@ type Config struct {
 
 // Default is a configuration for a node without a public name.
 func Default() Config {
+	explore := coldstart.Default()
+	explore.Draws = 8 // half of what is usual, for half of the time
 	return Config{
 		PublicURL: "http://127.0.0.1:8080", TokenTTL: 24 * time.Hour, EventsPendingMax: 1 << 16,
 		FundsWait: 200 * time.Millisecond, RatesEvery: time.Second, SweepEvery: 100 * time.Millisecond, SweepSlots: 4096,
 		Budget: budget.Default(), Caps: profile.Default(), Users: profile.DefaultUsers(),
-		Ladder: ladder.Default(), Maturity: 30 * time.Minute, Clock: shards.SystemClock(),
+		Ladder: ladder.Default(), Explore: explore, Maturity: 30 * time.Minute, Clock: shards.SystemClock(),
 	}
 }
 
@@ -95,6 +102,7 @@ type Core struct {
 	assignment rollout.Assignment
 	recorder   rollout.Recorder
 	ladder     ladder.Ladder
+	explorer   coldstart.Explorer
 	batch      batchCost
 
 	decision decision
@@ -121,7 +129,8 @@ func New(cfg Config, s *shards.Shard[Message], fx Effects, keys *event.Keyring, 
 	}
 	c := &Core{
 		predictor: predictor, recorder: rollout.NewRecorder(cfg.Maturity), ladder: ladder.New(cfg.Ladder, s.Now()),
-		cfg: cfg, shard: s, fx: fx, caps: caps, users: users, signer: keys.NewSigner(), rates: selection.NewRates(), m: m,
+		explorer: coldstart.NewExplorer(cfg.Explore, cfg.ExploreSeed+uint64(s.ID()), s.Now()),
+		cfg:      cfg, shard: s, fx: fx, caps: caps, users: users, signer: keys.NewSigner(), rates: selection.NewRates(), m: m,
 		pending: newAcks(cfg.EventsPendingMax), waits: newWaits(), tally: newTally(),
 	}
 	c.decision = newDecision(cfg.PublicURL)
