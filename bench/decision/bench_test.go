@@ -19,7 +19,7 @@ import (
 var start = unit.WallTime(time.Date(2026, 3, 17, 9, 0, 0, 0, time.UTC).UnixNano())
 
 func demoSnapshot(t testing.TB) *campaign.Snapshot {
-	s, faults := campaign.Compile(campaign.Demo(), campaign.Options{Version: 1})
+	s, faults := campaign.Compile(catalogtest.Unpaced(campaign.Demo()), campaign.Options{Version: 1})
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}

@@ -32,7 +32,7 @@ const line = 64
 // package shards owns and tests: the walk ends at them. So it does at a signer's
 // hash states, whose place is the standard library's affair.
 var shared = []string{
-	"campaign.Snapshot", "feature.Schema", "selection.inputs", "selection.Model", "gbdt.Compiled", "event.Keyring", "serve.Metrics", "ledger.Recovered", "time.Location",
+	"campaign.Snapshot", "pace.Terms", "feature.Schema", "selection.inputs", "selection.Model", "gbdt.Compiled", "event.Keyring", "serve.Metrics", "ledger.Recovered", "time.Location",
 	"shards.Shard[", "shards.CounterBlock", "decision.client", "hmac.HMAC",
 }
 

@@ -118,7 +118,7 @@ type RankingConfig struct {
 
 // ModelConfig says what predicts.
 type ModelConfig struct {
-	Bundle         string        `yaml:"bundle" help:"file of a signed model bundle; empty: no model, rates are counted and smoothed"`
+	Bundle         string        `yaml:"bundle" help:"file of a signed model bundle; demo is one that comes with the binary, trained on a synthetic world; empty: no model, rates are counted and smoothed"`
 	Keys           []string      `yaml:"keys" help:"public keys whose bundles are trusted, as millrace model key prints them. In the environment: key,key"`
 	Poll           time.Duration `yaml:"poll" help:"how often the bundle's file is looked at for changes; 0 is only on SIGHUP or POST /reload"`
 	Refresh        time.Duration `yaml:"refresh" help:"how often what a model knows of the ads' own results is renewed; 0 is only with a new catalog or model"`

@@ -210,7 +210,7 @@ func (c ModelConfig) validate(l *faultList) {
 			l.add(fmt.Sprintf("model.keys[%d]", i), err.Error(), "write the line that millrace model key prints")
 		}
 	}
-	if c.Bundle != "" && len(c.Keys) == 0 {
+	if c.Bundle != "" && c.Bundle != demoBundle && len(c.Keys) == 0 {
 		l.add("model.keys", "a bundle and no key that may have signed it", "list the public keys that you trust")
 	}
 	if c.Poll != 0 {

@@ -123,6 +123,14 @@ func (c *Catalog) indexAccounts() {
 	})
 }
 
+// Worth is the expected revenue of an impression of the creative, by counts.
+func (c *Catalog) Worth(cr campaign.CreativeIndex) unit.Nanos { return c.values[cr] }
+
+// LinesOf are the lines that pay from an account. Immutable, like the snapshot.
+func (c *Catalog) LinesOf(a campaign.AccountIndex) []campaign.LineIndex {
+	return c.linesOf[c.first[a]:c.first[a+1]]
+}
+
 // rates are the smoothed click and conversion rates of a creative.
 func (c *Catalog) rates(creative campaign.CreativeIndex, seen *Counts) (ctr, cvr float64) {
 	cr := &c.Snapshot.Creatives[creative]
@@ -196,7 +204,7 @@ func (c *Catalog) fund(dry []uint64) {
 }
 
 func (c *Catalog) refund(account int) {
-	for _, l := range c.linesOf[c.first[account]:c.first[account+1]] {
+	for _, l := range c.LinesOf(campaign.AccountIndex(account)) {
 		if c.paid(c.Snapshot.Lines[l].Account) && c.paid(c.Snapshot.Lines[l].LineAccount) {
 			c.funded.Set(l)
 		} else {

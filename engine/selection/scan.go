@@ -222,6 +222,10 @@ func (s *Selector) scan(lost *[ReasonCount]uint32) {
 			if !s.ranking.Takes(l.Tier, rank) {
 				continue
 			}
+			if s.throttle != nil && !s.throttle.Passes(int(i), s.draw) {
+				lost[Paced]++
+				continue
+			}
 			if s.preranked && l.Pricing != campaign.CPM {
 				price = s.mostScored(l) // a model may see more in it than counts do
 			}

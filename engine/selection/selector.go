@@ -1,12 +1,15 @@
 package selection
 
 import (
+	"github.com/cespare/xxhash/v2"
+
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 	"millrace/engine/auction"
 	"millrace/models/ladder"
 	"millrace/shards"
 	"millrace/state/campaign"
+	"millrace/state/pacing"
 	"millrace/state/profile"
 )
 
@@ -22,8 +25,10 @@ type Selector struct {
 
 	query    campaign.Query
 	activity campaign.Activity
-	base     campaign.Bitmap // candidates of the request
-	match    campaign.Bitmap // candidates of the impression
+	throttle *pacing.Throttle // nil: everything takes part
+	draw     uint64           // of the request, for the throttle
+	base     campaign.Bitmap  // candidates of the request
+	match    campaign.Bitmap  // candidates of the impression
 	scratch  []byte
 
 	request    *openrtb.BidRequest
@@ -118,6 +123,32 @@ func (s *Selector) Begin(r *openrtb.BidRequest, u User, by Choice, now unit.Mono
 	snap.Begin(&s.query)
 	s.describe()
 	snap.MatchRequest(&s.query, s.activity.At(snap, wall), &s.catalog.funded, &s.base)
+	s.pace()
+}
+
+// Pace makes the throttle of the catalog in force decide which lines sit a
+// request out.
+func (s *Selector) Pace(t *pacing.Throttle) { s.throttle = t }
+
+// pace leaves out the lines that are not in the request's mask. It is drawn from
+// the request's id, so that the same request is decided alike on every shard.
+func (s *Selector) pace() {
+	if s.throttle == nil {
+		return
+	}
+	s.draw = xxhash.Sum64(s.request.ID.Raw())
+	mask := s.throttle.Mask(s.draw)
+	for i, w := range s.base.Words() {
+		s.base.Words()[i] = w & mask[i]
+	}
+}
+
+// Paced reports whether the line sits the request out.
+func (s *Selector) Paced(line campaign.LineIndex) bool {
+	if s.throttle == nil {
+		return false
+	}
+	return s.throttle.Mask(s.draw)[line/64]>>(line%64)&1 == 0 || !s.throttle.Passes(int(line), s.draw)
 }
 
 func (s *Selector) setCurrencies() {

@@ -83,6 +83,7 @@ func (c *Core) bid(x *Context) {
 	}
 	now, wall := c.shard.Now(), c.shard.Wall()
 	d.by = c.choose(x)
+	c.board.Request()
 	c.sel.Begin(&x.Request, x.User, d.by, now, wall)
 	for i := range x.Request.Imp {
 		c.decide(x, i)
@@ -152,6 +153,9 @@ func (c *Core) try(x *Context, i int, b *auction.Bid) selection.Reason {
 		c.sel.RestrictCurrency(l.Currency)
 	}
 	c.sel.Give(campaign.LineIndex(b.Line))
+	for _, a := range accounts {
+		c.board.Won(a, b.Price)
+	}
 	c.tally.won(b.Line)
 	c.decision.winners = append(c.decision.winners, w)
 	return selection.Won

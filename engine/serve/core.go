@@ -6,6 +6,7 @@ import (
 	"millrace/codec/event"
 	"millrace/codec/unit"
 	"millrace/engine/budget"
+	"millrace/engine/pace"
 	"millrace/engine/selection"
 	"millrace/models/coldstart"
 	"millrace/models/feature"
@@ -88,6 +89,7 @@ type Core struct {
 	shard  *shards.Shard[Message]
 	fx     Effects
 	broker *budget.Broker
+	board  *pace.Board
 	sel    *selection.Selector
 	rates  *selection.Rates
 	caps   *profile.Table
@@ -133,7 +135,9 @@ func New(cfg Config, s *shards.Shard[Message], fx Effects, keys *event.Keyring, 
 	}
 	c.decision = newDecision(cfg.PublicURL)
 	c.broker = budget.NewBroker(cfg.Budget, s.ID(), s.Shards(), cfg.Node, cfg.Epoch, (*brokerEffects)(c), recovered)
+	c.board = pace.New(s.ID(), s.Shards(), (*brokerEffects)(c), c.broker)
 	s.After(cfg.RatesEvery, timerRates, 0)
+	s.After(pace.Every, timerPace, 0)
 	s.After(cfg.SweepEvery, timerSweep, 0)
 	return c, nil
 }
@@ -153,6 +157,8 @@ func (c *Core) Handle(m *Message) {
 		}
 	case Seen:
 		c.remember(m.User, m.Event, m.Line, m.ID)
+	case Pace:
+		c.board.Handle(&m.Pace)
 	case Wake:
 		// EndBatch looks at the journal.
 	}
@@ -167,6 +173,9 @@ func (c *Core) Timer(kind uint8, arg uint64) {
 	case timerSweep:
 		c.caps.Sweep(c.shard.Now(), c.cfg.SweepSlots)
 		c.shard.After(c.cfg.SweepEvery, timerSweep, 0)
+	case timerPace:
+		c.board.Tick(c.shard.Wall())
+		c.shard.After(pace.Every, timerPace, 0)
 	case timerFunds:
 		c.waits.armed = false // EndBatch looks at what waits
 	default:
@@ -214,11 +223,19 @@ func (c *Core) count(n shards.Counter) { c.shard.Counters().Inc(n) }
 // Broker is the shard's budget broker, for start, stop and the admin API.
 func (c *Core) Broker() *budget.Broker { return c.broker }
 
-// brokerEffects lets the broker act through its core.
+// Board is the shard's part of the pacing, for the admin API.
+func (c *Core) Board() *pace.Board { return c.board }
+
+// brokerEffects lets the broker and the board act through their core.
 type brokerEffects Core
 
 func (fx *brokerEffects) SendBudget(to unit.ShardID, m *budget.Message) bool {
 	fx.out = Message{Type: Budget, Budget: *m}
+	return fx.shard.Send(to, &fx.out)
+}
+
+func (fx *brokerEffects) SendPace(to unit.ShardID, m *pace.Message) bool {
+	fx.out = Message{Type: Pace, Pace: *m}
 	return fx.shard.Send(to, &fx.out)
 }
 

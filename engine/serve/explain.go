@@ -119,6 +119,8 @@ func (c *Core) explainImp(x *Context, i int) ImpExplanation {
 		line := campaign.LineIndex(l)
 		why, funded := c.sel.Explain(line, c.shard.Wall())
 		switch {
+		case why == campaign.NotExcluded && funded && c.sel.Paced(line) && !c.traced(i, line):
+			e.exclude(snap.Lines[l].Name, "pacing: sits this request out, to spread its budget over the day")
 		case why == campaign.NotExcluded && (funded || c.traced(i, line)):
 			c.explainBids(&e, i, line)
 			continue
