@@ -9,7 +9,7 @@ BENCH_TIME ?= 200ms
 BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-train train obd goldens race fuzz fuzz-smoke bench bench-models bench-micro blackbox-long alloc check ci clean
+.PHONY: help deps build test test-train train obd goldens race fuzz fuzz-smoke bench bench-explore bench-models bench-micro blackbox-long alloc check ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
@@ -59,8 +59,15 @@ bench: ## the decision in process, one shard to two, the network edge, and the s
 	$(GO) run ./bench/ingress
 	$(GO) run ./bench/peers
 
+bench-pacing: ## budgets over a simulated week against their plans, with a picture in build/pacing.svg
+	@mkdir -p build
+	$(GO) run ./bench/pacing -plot build/pacing.svg
+
 bench-models: ## kernels of models/gbdt against leaves and the C APIs of LightGBM and XGBoost; trains its models first (needs the Python of deps)
 	$(GO) run ./bench/models
+
+bench-explore: ## what exploration costs and brings: regret of each policy in worlds of known rates, docs/exploration.svg
+	$(GO) run ./bench/explore -svg docs/exploration.svg
 
 bench-micro: ## the packages' own benchmarks (BENCH, BENCH_TIME, BENCH_PACKAGES)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem $(BENCH_PACKAGES)
