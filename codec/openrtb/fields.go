@@ -3,6 +3,7 @@ package openrtb
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"unsafe"
 )
 
@@ -10,52 +11,44 @@ import (
 type kind uint8
 
 const (
-	noField      kind = iota
-	strField          // Str
-	intField          // int32; what can't be read is bad
-	sizeField         // int32 that can't be negative
-	triField          // Tri
-	flagField         // bool; what can't be read is bad and false
-	wishField         // bool; what can't be read is bad and true
-	strsField         // StrSpan
-	intsField         // IntSpan
-	rawField          // Raw: any value
-	objectRaw         // Raw: an object
-	arrayRaw          // Raw: an array
-	floatField        // float64
-	cpmField          // unit.CPMMicros
-	currencyOf        // unit.Currency
-	extStr            // Str in ext, where nothing has to be of a type
-	extFlag           // bool in ext
-	extInts           // IntSpan in ext
-	specialField      // the rest: see walker.special
-	// What is special.
+	noField    kind = iota
+	strField        // Str
+	intField        // int32; what can't be read is bad
+	sizeField       // int32 that can't be negative
+	triField        // Tri
+	flagField       // bool; what can't be read is bad and false
+	wishField       // bool; what can't be read is bad and true
+	strsField       // StrSpan
+	intsField       // IntSpan
+	rawField        // Raw: any value
+	objectRaw       // Raw: an object
+	arrayRaw        // Raw: an array
+	floatField      // float64
+	cpmField        // unit.CPMMicros
+	currencyOf      // unit.Currency
+	extStr          // Str in ext, where nothing has to be of a type
+	extFlag         // bool in ext
+	extInts         // IntSpan in ext
+	// What walker.special reads: objects, and numbers of the request itself.
 	tmaxField
 	strictInt  // int32 without which the request means nothing
 	strictWish // bool, likewise
 	looseInt   // int32, 0 if it can't be read
 	looseFlag  // bool, false if it can't be read
 	impsField
-	bannerField
-	videoField
-	audioField
-	nativeField
+	mediaField // of the MediaType in arg
 	pmpField
 	formatsField
 	dealsField
 	impExtField
 	prebidField
-	siteField
-	appField
-	doohField
+	inventoryField // of the InventoryKind in arg
 	publisherField
 	contentField
 	deviceField
-	deviceGeoField
-	userGeoField
+	geoField
 	userField
-	userDataField
-	contentDataField
+	dataField
 	segmentsField
 	userExtField
 	regsField
@@ -73,11 +66,12 @@ const (
 type field struct {
 	word uint64 // the first eight bytes of the name, the last in the highest
 	name string
-	tail string  // the rest of the name
-	off  uintptr // of the field in the view's struct
-	has  uintptr // of the bool that tells whether it was given; 0 = none
-	n    uint8   // length of the name
+	sub  *table // of the object in it, where there are several
+	off  uint16 // of the field in the view's struct
+	has  uint16 // of the bool that tells whether it was given; 0 = none
+	n    uint8  // length of the name
 	kind kind
+	arg  uint8
 }
 
 // table is an object's: a perfect hash of its fields' names, which costs one
@@ -91,17 +85,28 @@ type table struct {
 
 // row makes a field; has is the offset of its presence bool, if it has one.
 func row(name string, k kind, off uintptr, has ...uintptr) field {
-	f := field{name: name, kind: k, off: off, n: uint8(len(name))}
+	f := field{name: name, kind: k, off: offset(off), n: uint8(len(name))}
 	if len(has) > 0 {
-		f.has = has[0]
+		f.has = offset(has[0])
 	}
 	var word [8]byte
 	copy(word[:], name)
 	f.word = binary.LittleEndian.Uint64(word[:]) << shiftOf(len(name))
-	if len(name) > 8 {
-		f.tail = name[8:]
-	}
 	return f
+}
+
+// objectRow makes a field that is an object with a table.
+func objectRow(name string, k kind, arg uint8, off uintptr, sub *table) field {
+	f := row(name, k, off)
+	f.arg, f.sub = arg, sub
+	return f
+}
+
+func offset(n uintptr) uint16 {
+	if n > math.MaxUint16 {
+		panic("openrtb: a view is larger than a table can tell")
+	}
+	return uint16(n)
 }
 
 // shiftOf is how far a word that begins with a name of n bytes is shifted so
@@ -156,7 +161,7 @@ func (o *table) find(name []byte) *field {
 // lookup is find for a name of which the word is known.
 func (o *table) lookup(word uint64, name *byte, n int) *field {
 	f := &o.fields[o.slots[hashName(word, n, o.mult)]&63]
-	if f.word == word && int(f.n) == n && (n <= 8 || unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(name), 8)), n-8) == f.tail) {
+	if f.word == word && int(f.n) == n && (n <= 8 || unsafe.String(name, n) == f.name) {
 		return f
 	}
 	return &o.fields[0]

@@ -3,6 +3,8 @@ package openrtb
 import (
 	"encoding/binary"
 	"unsafe"
+
+	"millrace/codec/unit"
 )
 
 // walker is the second pass: it goes from token to token and fills a view. Its
@@ -19,6 +21,7 @@ type walker struct {
 	d *Details    // nil in a request
 	// dropped counts the items that lists left out for a bad number.
 	dropped int
+	unasked bool // see presence
 }
 
 // pos is where token k is, or the end.
@@ -103,7 +106,9 @@ func (p *walker) members(k int, base unsafe.Pointer, o *table) int {
 				k = p.slowStr(k, (*Str)(dst))
 			}
 		case intField, sizeField:
-			if v, ok := p.short(at, int(x[k+1])); ok {
+			if n := int(x[k+1]) - at; at+8 > len(b) {
+				k = p.slowInt(k, (*int32)(dst), f.kind)
+			} else if v, ok := short(binary.LittleEndian.Uint64(b[at:at+8]), n); ok {
 				*(*int32)(dst) = v
 				k++
 			} else {
@@ -179,21 +184,59 @@ func (p *walker) slowKey(k int, o *table) (*field, int) {
 	return o.find(name), k + 1
 }
 
-// short reads the number of up to eight digits between two tokens, all digits
-// at once: the bytes after it are shifted out, which leaves zeros before it.
-func (p *walker) short(at, next int) (int32, bool) {
-	n := next - at
-	if uint(n-1) >= 8 || at+8 > len(p.b) {
-		return 0, false
-	}
-	w := binary.LittleEndian.Uint64(p.b[at:])
+// short is the number of n digits, if it is one, that a word begins with: all
+// digits at once; the bytes after it are shifted out, which leaves zeros
+// before it.
+func short(w uint64, n int) (int32, bool) {
 	d := (w ^ zeros) << (uint(64-8*n) & 63)
-	if (d+belowX|d)&highs != 0 || n > 1 && byte(w) == '0' {
-		return 0, false
-	}
+	ok := uint(n-1) < 8 && (d+belowX|d)&highs == 0 && (n == 1 || byte(w) != '0')
 	d = d * (10<<8 + 1) >> 8 & 0x00ff00ff00ff00ff
 	d = d * (100<<16 + 1) >> 16 & 0x0000ffff0000ffff
-	return int32(d * (10000<<32 + 1) >> 32), true
+	return int32(d * (10000<<32 + 1) >> 32), ok
+}
+
+// decimal is the number of up to 15 digits between two tokens, as digits and
+// how many of them are behind the point.
+func (p *walker) decimal(at, next int) (mant int64, behind int, ok bool) {
+	b := p.b
+	if next-at > 16 || b[at] == '0' && next-at > 1 && b[at+1] != '.' {
+		return 0, 0, false
+	}
+	point := next
+	for i := at; i < next; i++ {
+		if d := b[i] - '0'; d <= 9 {
+			mant = mant*10 + int64(d)
+		} else if b[i] == '.' && point == next && i > at && i < next-1 {
+			point = i + 1
+		} else {
+			return 0, 0, false
+		}
+	}
+	return mant, next - point, point < next || next-at < 16
+}
+
+// price reads a price per thousand.
+func (p *walker) price(k int, dst *unit.CPMMicros, has *bool) int {
+	at := int(p.x[k])
+	if mant, behind, ok := p.decimal(at, int(p.x[k+1])); ok && behind <= 6 && mant < 1e12 {
+		for ; behind < 6; behind++ {
+			mant *= 10
+		}
+		*dst, *has = unit.CPMMicros(mant), true
+		return k + 1
+	}
+	return p.after(k, p.cpm(at, dst, has))
+}
+
+// real reads any number. Fifteen digits and a power of ten are exact, so that
+// one division rounds correctly.
+func (p *walker) real(k int, dst *float64, has *bool) int {
+	at := int(p.x[k])
+	if mant, behind, ok := p.decimal(at, int(p.x[k+1])); ok {
+		*dst, *has = float64(mant)/pow10[behind], true
+		return k + 1
+	}
+	return p.after(k, p.float(at, dst, has))
 }
 
 // slowInt is an integer that is not short: negative, in quotes, null, or none.
@@ -233,5 +276,29 @@ func (p *walker) str(k int, dst *Str) int {
 
 // slowStr is str for a string with escapes or with space after it, and null.
 func (p *walker) slowStr(k int, dst *Str) int {
-	return p.after(k, p.parser.str(int(p.x[k]), dst))
+	b, at := p.b, int(p.x[k])
+	if b[at] != '"' {
+		return p.after(k, p.parser.str(at, dst))
+	}
+	next := p.escapes(k)
+	if next < 0 || next >= p.n {
+		return p.failAt(p.n, Syntax)
+	}
+	end := int(p.x[next]) - 1
+	for b[end] != '"' {
+		end-- // white space
+	}
+	*dst = Str{p: &b[at+1], n: uint32(end - at - 1), escaped: next > k+1}
+	return next
+}
+
+// escapes checks the escapes of the string at token k, each of which is a
+// token: the token after the string.
+func (p *walker) escapes(k int) int {
+	for k++; p.b[p.x[k]] == '\\'; k++ {
+		if p.escape(int(p.x[k])) < 0 {
+			return -1
+		}
+	}
+	return k
 }

@@ -1,6 +1,7 @@
 package openrtb
 
 import (
+	"encoding/binary"
 	"unsafe"
 
 	"millrace/codec/unit"
@@ -83,7 +84,11 @@ func (p *walker) ints(k int, dst *IntSpan) int {
 			return p.failAt(k, TooMany)
 		}
 		at := int(x[k])
-		if v, ok := p.short(at, int(x[k+1])); ok {
+		v, ok := int32(0), false
+		if at+8 <= len(b) {
+			v, ok = short(binary.LittleEndian.Uint64(b[at:at+8]), int(x[k+1])-at)
+		}
+		if ok {
 			list = append(list, v)
 			k++
 		} else {
@@ -212,9 +217,7 @@ func (p *walker) extFlag(k int, dst, has *bool) int {
 	if *dst = false; next >= 0 {
 		b := text.Bytes()
 		*dst = string(b) == "1" || string(b) == "true" || string(b) == `"1"`
-		if has != nil {
-			*has = b != nil
-		}
+		*has = b != nil
 	}
 	return next
 }
@@ -243,27 +246,20 @@ func (p *walker) skip(k int) int {
 		if k++; b[x[k]] != '\\' {
 			return k
 		}
-		return p.skipEscapes(k - 1)
+		return p.escapes(k - 1)
 	case '{', '[':
 		return p.skipNested(k)
 	}
 	return p.skipScalar(k)
 }
 
-// skipEscapes is skip for a string with escapes.
-func (p *walker) skipEscapes(k int) int {
-	end, _ := p.scan(int(p.x[k]) + 1)
-	if end < 0 {
-		return end
-	}
-	return p.after(k, end+1)
-}
-
 // skipScalar is skip for numbers and words.
 func (p *walker) skipScalar(k int) int {
 	at := int(p.x[k])
-	if _, ok := p.short(at, int(p.x[k+1])); ok {
-		return k + 1
+	if at+8 <= len(p.b) {
+		if _, ok := short(binary.LittleEndian.Uint64(p.b[at:]), int(p.x[k+1])-at); ok {
+			return k + 1
+		}
 	}
 	return p.after(k, p.parser.skip(at))
 }
@@ -277,7 +273,7 @@ value:
 	switch b[x[k]] {
 	case '"':
 		if k++; b[x[k]] == '\\' {
-			k = p.skipEscapes(k - 1)
+			k = p.escapes(k - 1)
 		}
 	case '{':
 		if depth++; p.depth+depth > p.limit.Depth {
@@ -326,7 +322,7 @@ key:
 		return p.failAt(k, Syntax)
 	}
 	if k++; b[x[k]] == '\\' {
-		if k = p.skipEscapes(k - 1); k < 0 {
+		if k = p.escapes(k - 1); k < 0 {
 			return k
 		}
 	}
