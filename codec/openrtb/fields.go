@@ -111,7 +111,13 @@ func offset(n uintptr) uint16 {
 
 // shiftOf is how far a word that begins with a name of n bytes is shifted so
 // that nothing else is left in it.
-func shiftOf(n int) uint { return uint(64-8*min(n, 8)) & 63 }
+func shiftOf(n int) uint {
+	bits := 64 - 8*n
+	if n >= 8 {
+		bits = 0
+	}
+	return uint(bits) & 63
+}
 
 // newTable builds a table. It tries multipliers, always in the same order,
 // until one sends no two names to the same slot.

@@ -151,7 +151,7 @@ func (p *walker) imps(k int) int {
 		}
 		if p.b[p.x[k]] != '{' {
 			p.failAt(k, Type)
-			return p.faultIn("imp[]", "")
+			return p.faultIn(impTable, nil)
 		}
 		if len(r.Imp) < cap(r.Imp) {
 			r.Imp = r.Imp[:len(r.Imp)+1]

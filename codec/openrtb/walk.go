@@ -1,7 +1,6 @@
 package openrtb
 
 import (
-	"encoding/binary"
 	"unsafe"
 
 	"millrace/codec/unit"
@@ -33,14 +32,18 @@ func (p *walker) pos(k int) int {
 }
 
 // failAt notes the fault at token k.
+//
+//go:noinline
 func (p *walker) failAt(k int, c Code) int { return p.fail(p.pos(k), c) }
 
 // faultIn names the object and the field of a fault, as parser.fault does.
-func (p *walker) faultIn(object, field string) int {
+//
+//go:noinline
+func (p *walker) faultIn(o *table, f *field) int {
 	if !p.named() {
-		p.err.Object = object
-		if p.err.Code != Syntax && p.err.Code != TooDeep {
-			p.err.Field = field
+		p.err.Object = o.path
+		if f != nil && p.err.Code != Syntax && p.err.Code != TooDeep {
+			p.err.Field = f.name
 		}
 	}
 	return -1
@@ -68,72 +71,58 @@ const (
 // members reads the object whose brace is token k into the struct at base, by
 // its table.
 func (p *walker) members(k int, base unsafe.Pointer, o *table) int {
-	b, x := p.b, p.x
+	c := p.cursor()
 	if p.depth++; p.depth > p.limit.Depth {
 		return p.failAt(k, TooDeep)
 	}
 	k++
-	if b[x[k]] == '}' {
+	if c.token(p, k) == '}' {
 		p.depth--
 		return k + 1
 	}
 	for {
 		// The key: nearly always a quote, the name, a quote and a colon.
-		quote, colon := int(x[k]), int(x[k+1])
-		if b[quote] != '"' {
+		quote, colon := c.at(p, k), c.at(p, k+1)
+		if c.byte(p, quote) != '"' {
 			return p.failMember(k, o)
 		}
 		var f *field
-		if n := colon - quote - 2; n > 0 && quote+9 <= len(b) && b[colon] == ':' && b[colon-1] == '"' {
-			word := binary.LittleEndian.Uint64(b[quote+1 : quote+9])
-			f = o.lookup(word<<shiftOf(n), &b[quote+1], n)
+		if n := colon - quote - 2; n > 0 && quote+9 <= len(p.b) && c.byte(p, colon) == ':' && c.byte(p, colon-1) == '"' {
+			f = o.lookup(c.word(p, quote+1)<<shiftOf(n), (*byte)(unsafe.Add(c.b, quote+1)), n)
 			k += 2
 		} else if f, k = p.slowKey(k, o); k < 0 {
-			return p.faultIn(o.path, "")
+			return p.faultIn(o, nil)
 		}
 
-		at := int(x[k])
-		dst := unsafe.Add(base, f.off)
+		at, dst := c.at(p, k), unsafe.Add(base, f.off)
 		switch f.kind {
 		case noField:
 			k = p.skip(k)
 		case strField:
-			next := int(x[k+1])
-			if n := next - at - 2; n >= 0 && b[at] == '"' && b[next-1] == '"' {
-				*(*Str)(dst) = Str{p: &b[at+1], n: uint32(n)}
+			next := c.at(p, k+1)
+			if n := next - at - 2; n >= 0 && c.byte(p, at) == '"' && c.byte(p, next-1) == '"' {
+				*(*Str)(dst) = c.str(at+1, n)
 				k++
 			} else {
 				k = p.slowStr(k, (*Str)(dst))
 			}
 		case intField, sizeField:
-			if n := int(x[k+1]) - at; at+8 > len(b) {
-				k = p.slowInt(k, (*int32)(dst), f.kind)
-			} else if v, ok := short(binary.LittleEndian.Uint64(b[at:at+8]), n); ok {
-				*(*int32)(dst) = v
-				k++
-			} else {
-				k = p.slowInt(k, (*int32)(dst), f.kind)
-			}
+			k = p.int(k, (*int32)(dst), f.kind)
 			if f.has != 0 {
-				*(*bool)(unsafe.Add(base, f.has)) = b[at] != 'n'
+				*(*bool)(unsafe.Add(base, f.has)) = c.byte(p, at) != 'n'
 			}
 		case flagField, wishField:
-			if d := b[at] - '0'; d <= 1 && int(x[k+1]) == at+1 {
+			if d := c.byte(p, at) - '0'; d <= 1 && c.at(p, k+1) == at+1 {
 				*(*bool)(dst) = d != 0
 				k++
 			} else {
 				k = p.after(k, p.flag(at, (*bool)(dst), f.kind == wishField))
 			}
 			if f.has != 0 {
-				*(*bool)(unsafe.Add(base, f.has)) = b[at] != 'n'
+				*(*bool)(unsafe.Add(base, f.has)) = c.byte(p, at) != 'n'
 			}
 		case triField:
-			if d := b[at] - '0'; d <= 1 && int(x[k+1]) == at+1 {
-				*(*Tri)(dst) = No + Tri(d)
-				k++
-			} else {
-				k = p.slowTri(k, (*Tri)(dst))
-			}
+			k = p.tri(k, (*Tri)(dst))
 		case strsField:
 			k = p.strs(k, (*StrSpan)(dst))
 		case intsField:
@@ -144,9 +133,9 @@ func (p *walker) members(k int, base unsafe.Pointer, o *table) int {
 			k = p.special(k, base, f)
 		}
 		if k < 0 {
-			return p.faultIn(o.path, f.name)
+			return p.faultIn(o, f)
 		}
-		switch b[x[k]] {
+		switch c.token(p, k) {
 		case ',':
 			k++
 		case '}':
@@ -159,9 +148,11 @@ func (p *walker) members(k int, base unsafe.Pointer, o *table) int {
 }
 
 // failMember is a fault between the members of an object.
+//
+//go:noinline
 func (p *walker) failMember(k int, o *table) int {
 	p.failAt(k, Syntax)
-	return p.faultIn(o.path, "")
+	return p.faultIn(o, nil)
 }
 
 // slowKey reads the key at token k that is not as most are: its field, and the
@@ -239,16 +230,29 @@ func (p *walker) real(k int, dst *float64, has *bool) int {
 	return p.after(k, p.float(at, dst, has))
 }
 
-// slowInt is an integer that is not short: negative, in quotes, null, or none.
-func (p *walker) slowInt(k int, dst *int32, how kind) int {
-	if how == sizeField {
-		return p.after(k, p.size(int(p.x[k]), dst))
+// int reads an integer.
+func (p *walker) int(k int, dst *int32, how kind) int {
+	c := p.cursor()
+	at := c.at(p, k)
+	if at+8 <= len(p.b) {
+		if v, ok := short(c.word(p, at), c.at(p, k+1)-at); ok {
+			*dst = v
+			return k + 1
+		}
 	}
-	return p.after(k, p.integer(int(p.x[k]), dst))
+	// Negative, in quotes, null, or none.
+	if how == sizeField {
+		return p.after(k, p.size(at, dst))
+	}
+	return p.after(k, p.integer(at, dst))
 }
 
-func (p *walker) slowTri(k int, dst *Tri) int {
+func (p *walker) tri(k int, dst *Tri) int {
 	at := int(p.x[k])
+	if d := p.b[at] - '0'; d <= 1 && int(p.x[k+1]) == at+1 {
+		*dst = No + Tri(d)
+		return k + 1
+	}
 	if *dst = Unset; p.b[at] == 'n' {
 		return p.after(k, p.word(at, "null"))
 	}
