@@ -65,6 +65,7 @@ const (
 // field is one row of an object's table.
 type field struct {
 	word uint64 // the first eight bytes of the name, the last in the highest
+	last uint64 // the last eight, if it has more
 	name string
 	sub  *table // of the object in it, where there are several
 	off  uint16 // of the field in the view's struct
@@ -79,8 +80,8 @@ type field struct {
 type table struct {
 	path   string
 	mult   uint64
-	slots  [128]uint8 // hash to index in fields
-	fields [64]field  // the first is no field
+	slots  [128]uint16 // hash to place of the field, in bytes from the table's
+	fields [64]field   // the first is no field
 }
 
 // row makes a field; has is the offset of its presence bool, if it has one.
@@ -92,6 +93,9 @@ func row(name string, k kind, off uintptr, has ...uintptr) field {
 	var word [8]byte
 	copy(word[:], name)
 	f.word = binary.LittleEndian.Uint64(word[:]) << shiftOf(len(name))
+	if len(name) > 8 {
+		f.last = binary.LittleEndian.Uint64([]byte(name[len(name)-8:]))
+	}
 	return f
 }
 
@@ -140,17 +144,24 @@ func newTable(path string, rows ...field) *table {
 }
 
 func (o *table) try(mult uint64) {
-	clear(o.slots[:])
+	for i := range o.slots {
+		o.slots[i] = o.place(0)
+	}
 	for i := range o.fields {
 		if f := &o.fields[i]; f.kind != noField {
 			slot := &o.slots[hashName(f.word, int(f.n), mult)]
-			if *slot != 0 {
+			if *slot != o.place(0) {
 				return
 			}
-			*slot = uint8(i)
+			*slot = o.place(i)
 		}
 	}
 	o.mult = mult
+}
+
+// place is where field i lies in its table.
+func (o *table) place(i int) uint16 {
+	return uint16(unsafe.Offsetof(o.fields) + uintptr(i)*unsafe.Sizeof(field{}))
 }
 
 func hashName(word uint64, n int, mult uint64) uint64 {
@@ -164,11 +175,17 @@ func (o *table) find(name []byte) *field {
 	return o.lookup(binary.LittleEndian.Uint64(word[:])<<shiftOf(len(name)), unsafe.SliceData(name), len(name))
 }
 
-// lookup is find for a name of which the word is known.
+// lookup is find for a name of which the word is known. What is longer than a
+// word is compared by its last word too, which is all of most names.
 func (o *table) lookup(word uint64, name *byte, n int) *field {
-	f := &o.fields[o.slots[hashName(word, n, o.mult)]&63]
-	if f.word == word && int(f.n) == n && (n <= 8 || unsafe.String(name, n) == f.name) {
+	f := (*field)(unsafe.Add(unsafe.Pointer(o), o.slots[hashName(word, n, o.mult)]))
+	if f.word == word && int(f.n) == n && (n <= 8 || f.ends(name, n)) {
 		return f
 	}
 	return &o.fields[0]
+}
+
+func (f *field) ends(name *byte, n int) bool {
+	last := binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(unsafe.Pointer(name), n-8))[:])
+	return last == f.last && (n <= 16 || unsafe.String(name, n) == f.name)
 }

@@ -32,7 +32,8 @@ func Parse(body []byte, r *BidRequest) Error { return ParseLimits(body, r, Defau
 // ParseLimits is Parse under the given limits.
 func ParseLimits(body []byte, r *BidRequest, limit Limits) Error {
 	r.reset()
-	p := walker{parser: parser{b: body, key: &r.key, limit: limit, imp: -1}, r: r, l: &r.lists}
+	var p walker
+	p.b, p.key, p.limit, p.imp, p.r, p.l = body, &r.key, limit, -1, r, &r.lists
 	if p.begin(&r.index, '{') {
 		if k := p.members(0, unsafe.Pointer(r), requestTable); k >= 0 {
 			if k != p.n {

@@ -176,7 +176,8 @@ func (m *Imp) clear() {
 	if m.filled != 0 {
 		m.clearMedia(m.filled)
 	}
-	m.imp = imp{BidFloorCur: unit.USD}
+	m.imp = imp{}
+	m.BidFloorCur = unit.USD
 }
 
 func (m *Imp) clearMedia(set MediaMask) {

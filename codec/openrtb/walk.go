@@ -107,7 +107,16 @@ func (p *walker) members(k int, base unsafe.Pointer, o *table) int {
 				k = p.slowStr(k, (*Str)(dst))
 			}
 		case intField, sizeField:
-			k = p.int(k, (*int32)(dst), f.kind)
+			v, ok := int32(0), false
+			if at+8 <= len(p.b) {
+				v, ok = short(c.word(p, at), c.at(p, k+1)-at)
+			}
+			if ok {
+				*(*int32)(dst) = v
+				k++
+			} else {
+				k = p.int(k, (*int32)(dst), f.kind)
+			}
 			if f.has != 0 {
 				*(*bool)(unsafe.Add(base, f.has)) = c.byte(p, at) != 'n'
 			}
@@ -299,10 +308,16 @@ func (p *walker) slowStr(k int, dst *Str) int {
 // escapes checks the escapes of the string at token k, each of which is a
 // token: the token after the string.
 func (p *walker) escapes(k int) int {
-	for k++; p.b[p.x[k]] == '\\'; k++ {
-		if p.escape(int(p.x[k])) < 0 {
+	c := p.cursor()
+	for k++; c.token(p, k) == '\\'; k++ {
+		// A string that ends, and all do, has a byte after a backslash.
+		i := c.at(p, k)
+		if !shortEscape[c.byte(p, i+1)] && p.escape(i) < 0 {
 			return -1
 		}
 	}
 	return k
 }
+
+// shortEscape are the bytes that are an escape with a backslash before them.
+var shortEscape = [256]bool{'"': true, '\\': true, '/': true, 'b': true, 'f': true, 'n': true, 'r': true, 't': true}
