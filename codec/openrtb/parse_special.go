@@ -107,8 +107,12 @@ func (p *walker) requestNumber(k int, dst unsafe.Pointer, how kind) int {
 	at := int(p.x[k])
 	switch how {
 	case strictInt, looseInt:
-		k = p.after(k, p.integer(at, (*int32)(dst)))
+		k = p.int(k, (*int32)(dst), intField)
 	case tmaxField:
+		if v, ok := p.short(k); ok {
+			*(*int32)(dst) = v
+			return k + 1
+		}
 		k = p.after(k, p.tmax(at, (*int32)(dst)))
 	default:
 		k = p.after(k, p.flag(at, (*bool)(dst), how == strictWish))

@@ -239,16 +239,23 @@ func (p *walker) real(k int, dst *float64, has *bool) int {
 	return p.after(k, p.float(at, dst, has))
 }
 
-// int reads an integer.
-func (p *walker) int(k int, dst *int32, how kind) int {
+// short is the number at token k if that is a short one.
+func (p *walker) short(k int) (int32, bool) {
 	c := p.cursor()
 	at := c.at(p, k)
-	if at+8 <= len(p.b) {
-		if v, ok := short(c.word(p, at), c.at(p, k+1)-at); ok {
-			*dst = v
-			return k + 1
-		}
+	if at+8 > len(p.b) {
+		return 0, false
 	}
+	return short(c.word(p, at), c.at(p, k+1)-at)
+}
+
+// int reads an integer.
+func (p *walker) int(k int, dst *int32, how kind) int {
+	if v, ok := p.short(k); ok {
+		*dst = v
+		return k + 1
+	}
+	at := int(p.x[k])
 	// Negative, in quotes, null, or none.
 	if how == sizeField {
 		return p.after(k, p.size(at, dst))

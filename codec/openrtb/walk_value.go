@@ -244,14 +244,10 @@ func (p *walker) skip(k int) int {
 
 // skipScalar is skip for numbers and words.
 func (p *walker) skipScalar(k int) int {
-	c := p.cursor()
-	at := c.at(p, k)
-	if at+8 <= len(p.b) {
-		if _, ok := short(c.word(p, at), c.at(p, k+1)-at); ok {
-			return k + 1
-		}
+	if _, ok := p.short(k); ok {
+		return k + 1
 	}
-	return p.after(k, p.parser.skip(at))
+	return p.after(k, p.parser.skip(int(p.x[k])))
 }
 
 // skipNested checks an object or array without recursion: one bit tells for
