@@ -8,7 +8,7 @@ BENCH_TIME ?= 200ms
 BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test race fuzz fuzz-smoke bench bench-micro blackbox-long alloc check ci clean
+.PHONY: help deps build test goldens race fuzz fuzz-smoke bench bench-models bench-micro blackbox-long alloc check ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
@@ -22,6 +22,13 @@ build: ## bin/millrace, the one binary
 
 test: ## the README's test command
 	$(GO) test ./...
+
+goldens: build/goldens/made ## every loader and kernel on 93 models and 1,860,000 rows of the real trainers (needs the Python of deps)
+	MILLRACE_LONG=1 $(GO) test -count=1 -timeout 30m -run Goldens ./models/gbdt
+
+build/goldens/made: tools/train/goldens.py tools/train/requirements.txt
+	.venv/bin/python tools/train/goldens.py --out build/goldens
+	touch $@
 
 race: ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./...
@@ -40,6 +47,9 @@ bench: ## the decision in process, one shard to two, the network edge, and the s
 	$(GO) run ./bench/ingress
 	$(GO) run ./bench/peers
 
+bench-models: ## kernels of models/gbdt against leaves and the C APIs of LightGBM and XGBoost; trains its models first (needs the Python of deps)
+	$(GO) run ./bench/models
+
 bench-micro: ## the packages' own benchmarks (BENCH, BENCH_TIME, BENCH_PACKAGES)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem $(BENCH_PACKAGES)
 
@@ -56,4 +66,4 @@ ci: ## the whole gate: .ci/run
 	.ci/run
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin build

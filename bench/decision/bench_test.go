@@ -9,6 +9,8 @@ import (
 	"millrace/bench/load"
 	"millrace/bench/sim"
 	"millrace/codec/unit"
+	"millrace/models/bundle"
+	"millrace/models/bundle/bundletest"
 	"millrace/state/campaign"
 	"millrace/state/campaign/catalogtest"
 )
@@ -42,8 +44,8 @@ func synthetic(n int, o catalogtest.Options) [][]byte {
 	return bodies
 }
 
-func newLoop(t testing.TB, s *campaign.Snapshot) *sim.Loop {
-	w, err := sim.New(sim.Config{Seed: 1, Shards: 1, Catalog: s, Start: start, Caps: 1 << 16})
+func newLoop(t testing.TB, s *campaign.Snapshot, m *bundle.Bundle) *sim.Loop {
+	w, err := sim.New(sim.Config{Seed: 1, Shards: 1, Catalog: s, Start: start, Caps: 1 << 16, Models: [2]*bundle.Bundle{m}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,15 +54,21 @@ func newLoop(t testing.TB, s *campaign.Snapshot) *sim.Loop {
 
 // TestAllocDecision: nothing is allocated from bytes in to bytes out, once warm.
 func TestAllocDecision(t *testing.T) {
+	o := catalogtest.Options{Lines: 1000, Seed: 1}
+	model := bundletest.Synthetic(bundletest.Usual())
 	for name, c := range map[string]struct {
 		snapshot *campaign.Snapshot
 		bodies   [][]byte
+		model    *bundle.Bundle
 	}{
-		"demo":      {demoSnapshot(t), mix(256)},
-		"synthetic": {catalogtest.Snapshot(catalogtest.Options{Lines: 1000, Seed: 1}), synthetic(256, catalogtest.Options{Lines: 1000, Seed: 1})},
+		"demo":      {demoSnapshot(t), mix(256), nil},
+		"synthetic": {catalogtest.Snapshot(o), synthetic(256, o), nil},
+
+		"demo with a model":      {demoSnapshot(t), mix(256), model},
+		"synthetic with a model": {catalogtest.Compete(catalogtest.Snapshot(o)), synthetic(256, o), model},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLoop(t, c.snapshot)
+			l := newLoop(t, c.snapshot, c.model)
 			bids := 0
 			pass := func() {
 				for _, b := range c.bodies {
@@ -83,10 +91,10 @@ func TestAllocDecision(t *testing.T) {
 }
 
 func BenchmarkDecision(b *testing.B) {
-	run := func(name string, prepare func() (*campaign.Snapshot, [][]byte)) {
+	run := func(name string, m *bundle.Bundle, prepare func() (*campaign.Snapshot, [][]byte)) {
 		b.Run(name, func(b *testing.B) {
 			s, bodies := prepare()
-			l := newLoop(b, s)
+			l := newLoop(b, s, m)
 			var h maphash.Hash
 			bids := 0
 			for _, body := range bodies {
@@ -108,9 +116,21 @@ func BenchmarkDecision(b *testing.B) {
 			}
 		})
 	}
-	run("demo", func() (*campaign.Snapshot, [][]byte) { return demoSnapshot(b), mix(256) })
+	run("demo", nil, func() (*campaign.Snapshot, [][]byte) { return demoSnapshot(b), mix(256) })
 	for _, n := range []int{1000, 100_000} {
 		o := catalogtest.Options{Lines: n, Seed: 1}
-		run(fmt.Sprintf("lines=%d", n), func() (*campaign.Snapshot, [][]byte) { return catalogtest.Snapshot(o), synthetic(256, o) })
+		run(fmt.Sprintf("lines=%d", n), nil, func() (*campaign.Snapshot, [][]byte) { return catalogtest.Snapshot(o), synthetic(256, o) })
+	}
+	// With a model of 100 trees of 64 leaves for clicks and one for conversions,
+	// and two of three lines paying by them in one tier.
+	model := bundletest.Synthetic(bundletest.Usual())
+	run("model/demo", model, func() (*campaign.Snapshot, [][]byte) { return demoSnapshot(b), mix(256) })
+	for _, n := range []int{12, 1000, 100_000} {
+		o := catalogtest.Options{Lines: n, Seed: 1, Tight: n == 12}
+		prepare := func() (*campaign.Snapshot, [][]byte) {
+			return catalogtest.Compete(catalogtest.Snapshot(o)), synthetic(256, o)
+		}
+		run(fmt.Sprintf("model/lines=%d", n), model, prepare)
+		run(fmt.Sprintf("model/lines=%d/off", n), nil, prepare)
 	}
 }

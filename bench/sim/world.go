@@ -11,6 +11,8 @@ import (
 	"millrace/engine/gateway"
 	"millrace/engine/selection"
 	"millrace/engine/serve"
+	"millrace/models/bundle"
+	"millrace/models/rollout"
 	"millrace/shards"
 	"millrace/state/campaign"
 	"millrace/state/ledger"
@@ -25,6 +27,12 @@ type Config struct {
 	Start   unit.WallTime
 	// Caps is the number of frequency-cap entries a shard remembers.
 	Caps int
+	// Models are those that predict, by arm of the rollout; nil is none.
+	Models [2]*bundle.Bundle
+	// Rollout says whom each serves; the stable one everybody if it is zero.
+	Rollout rollout.Assignment
+	// Clock tells shards what a batch cost; nil: nothing.
+	Clock shards.Clock
 }
 
 // World is a node in simulation.
@@ -35,6 +43,7 @@ type World struct {
 	keys   *event.Keyring
 	signer *event.Signer
 	store  *memoryStore
+	ready  [2]*selection.Model
 
 	// History is every record in the order written, all shards together.
 	History []ledger.Record
@@ -76,6 +85,11 @@ func New(cfg Config) (*World, error) {
 	core.Node, core.Epoch, core.PublicURL = Node, Epoch, "http://sim.example"
 	core.Caps.Entries, core.Caps.Seed = max(cfg.Caps, 1024), 1
 	core.EventsPendingMax = 1 << 12
+	core.Users.Users, core.Users.Seed = max(cfg.Caps, 1024), 1
+	core.Clock = clock
+	if cfg.Clock != nil {
+		core.Clock = cfg.Clock
+	}
 	w.cores = make([]*serve.Core, cfg.Shards)
 	w.sim, err = shards.NewSim(sc, clock, cfg.Seed, func(s *shards.Shard[serve.Message]) shards.Handler[serve.Message] {
 		c, e := serve.New(core, s, &effects{world: w}, w.keys, nil, metrics)
@@ -88,7 +102,9 @@ func New(cfg Config) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.Load(cfg.Catalog)
+	if err := w.Load(cfg.Catalog); err != nil {
+		return nil, err
+	}
 	w.Advance(100 * step)
 	for i, c := range w.cores {
 		if !c.Broker().Ready() {
@@ -98,12 +114,65 @@ func New(cfg Config) (*World, error) {
 	return w, nil
 }
 
-// Load swaps the catalog on every shard.
-func (w *World) Load(s *campaign.Snapshot) {
+// Load swaps the catalog on every shard, with the models made ready for it.
+func (w *World) Load(s *campaign.Snapshot) error {
 	swaps := serve.PrepareCatalog(s, selection.Default(), len(w.cores))
+	models, err := w.prepare(s)
+	if err != nil {
+		return err
+	}
+	w.cfg.Catalog = s
 	for i, c := range w.cores {
+		swaps[i].Models = models[i]
 		w.sim.Invoke(unit.ShardID(i), func(*shards.Shard[serve.Message]) { c.Load(swaps[i]) })
 	}
+	return nil
+}
+
+// SetModels swaps what predicts, on every shard.
+func (w *World) SetModels(models [2]*bundle.Bundle, a rollout.Assignment) error {
+	w.cfg.Models, w.cfg.Rollout = models, a
+	return w.Refresh()
+}
+
+// Refresh renews what the models know of the ads' own results.
+func (w *World) Refresh() error {
+	swaps, err := w.prepare(w.cfg.Catalog)
+	if err != nil {
+		return err
+	}
+	for i, c := range w.cores {
+		w.sim.Invoke(unit.ShardID(i), func(*shards.Shard[serve.Message]) { c.SetModels(swaps[i]) })
+	}
+	return nil
+}
+
+func (w *World) prepare(s *campaign.Snapshot) ([]*serve.ModelSwap, error) {
+	var totals map[unit.CreativeID]selection.Counts
+	w.sim.Invoke(0, func(*shards.Shard[serve.Message]) { totals = w.cores[0].Creatives() })
+	plan := rollout.Default()
+	swaps := make([]*serve.ModelSwap, len(w.cores))
+	for i := range swaps {
+		swaps[i] = &serve.ModelSwap{Assignment: w.cfg.Rollout, Plan: &plan}
+	}
+	for arm, b := range w.cfg.Models {
+		if b == nil {
+			w.ready[arm] = nil
+			continue
+		}
+		m, err := selection.PrepareModel(b, s, totals, w.Wall(), w.ready[arm])
+		if err != nil {
+			return nil, err
+		}
+		w.ready[arm] = m
+		for i := range swaps {
+			swaps[i].Arms[arm] = selection.NewArm(m)
+			if arm == int(rollout.Stable) {
+				swaps[i].Assignment.Stable = b.Version()
+			}
+		}
+	}
+	return swaps, nil
 }
 
 // Settle runs until nobody has anything to do: messages, store and journal.

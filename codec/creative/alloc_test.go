@@ -3,6 +3,8 @@ package creative
 import (
 	"fmt"
 	"testing"
+
+	"millrace/codec/openrtb"
 )
 
 // Every form in every version, with ordinary and with hostile values, and the
@@ -16,15 +18,16 @@ func TestAllocAppend(t *testing.T) {
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}
-	r := with(t, `"banner":{"mimes":["image/png"]},"video":{"mimes":["video/mp4"],"protocols":[3,6,7]},"audio":{"protocols":[3]},"native":{}`)
+	r := with(t, `"banner":{"mimes":["image/png"]},"video":{"mimes":["video/mp4"],"protocols":[3,6,7],"companionad":[{"w":300,"h":250}]},"audio":{"protocols":[3]},"native":{}`)
 	native := nativeRequest(t, allAssets)
+	var details openrtb.Details
 	for _, value := range nasties {
 		v := hostileVars(value)
 		dst, notice := make([]byte, 0, 1<<20), []byte("https://n.example/?p=${AUCTION_PRICE}&i=${AUCTION_ID:B64}&x=${NONE}")
 		if n := testing.AllocsPerRun(5, func() {
 			for _, c := range templates {
 				var ok bool
-				if v.Fit, ok = c.Fits(r, &r.Imp[0], native); !ok {
+				if v.Fit, ok = c.Fits(r, &r.Imp[0], native, &details); !ok {
 					t.Error("does not fit")
 				}
 				for i := range vastVersions {
@@ -71,11 +74,12 @@ func BenchmarkAppendAdm(b *testing.B) {
 func BenchmarkFits(b *testing.B) {
 	r := with(b, `"banner":{"mimes":["image/png"]},"video":{"mimes":["video/mp4"],"protocols":[2,3,5,6,7,8]},"audio":{"protocols":[3]},"native":{}`)
 	native := nativeRequest(b, allAssets)
+	var details openrtb.Details
 	for _, s := range forms(ordinary())[:5] {
 		c := compile(b, s)
 		b.Run(s.ID+"/"+s.Media.String(), func(b *testing.B) {
 			for b.Loop() {
-				c.Fits(r, &r.Imp[0], native)
+				c.Fits(r, &r.Imp[0], native, &details)
 			}
 		})
 	}

@@ -101,6 +101,7 @@ func TestFits(t *testing.T) {
 		{plainHTTP, `"banner":{}`, true}, {plainHTTP, `"banner":{},"secure":1`, false}, {banner, `"banner":{},"secure":1`, true},
 		{video, `"video":{"mimes":["video/MP4"],"protocols":[2],"minduration":5,"maxduration":90}`, true}, {video, `"video":{"maxduration":30}`, false}, {video, `"video":{"minduration":80}`, false},
 		{video, `"video":{"mimes":["video/ogg"]}`, false}, {video, `"video":{"protocols":[5]}`, false}, {video, `"video":{"linearity":2}`, false}, {video, `"video":{}`, true}, {video, `"audio":{}`, false},
+		{video, `"video":{"rqddurs":[15,75],"maxduration":10}`, true}, {video, `"video":{"rqddurs":[15,30]}`, false}, {video, `"video":{"poddur":60}`, false}, {audio, `"audio":{"rqddurs":[75]}`, true}, {audio, `"audio":{"maxbitrate":95}`, false}, {audio, `"audio":{"delivery":[1]}`, false},
 		{video, `"video":{"delivery":[2]}`, true}, {video, `"video":{"delivery":[1],"mimes":["video/mp4"]}`, false}, {video, `"video":{"delivery":[9]}`, false}, {video, `"video":{"maxbitrate":300}`, false},
 		{video, `"video":{"maxbitrate":2200,"minbitrate":2200}`, true}, {video, `"video":{"mimes":["video/mp4"],"minbitrate":2201}`, false},
 		{wrapped, `"video":{"protocols":[2,3,7]}`, false}, {wrapped, `"video":{"protocols":[3,6]}`, true}, {wrapped, `"video":{"protocols":[5],"mimes":["video/webm"]}`, false}, {wrapped, `"video":{}`, true},
@@ -110,12 +111,12 @@ func TestFits(t *testing.T) {
 	}
 	for _, k := range cases {
 		r := with(t, k.imp)
-		if _, got := k.c.Fits(r, &r.Imp[0], nil); got != k.want {
+		if _, got := k.c.Fits(r, &r.Imp[0], nil, new(openrtb.Details)); got != k.want {
 			t.Errorf("%v fits %s: %v", k.c.Media(), k.imp, got)
 		}
 	}
 	r := with(t, `"native":{}`)
-	if _, ok := native.Fits(r, &r.Imp[0], nativeRequest(t, allAssets)); !ok {
+	if _, ok := native.Fits(r, &r.Imp[0], nativeRequest(t, allAssets), nil); !ok {
 		t.Error("native does not fit")
 	}
 }

@@ -19,6 +19,7 @@ type linearTemplate struct {
 	mimes      []string // of a wrapper, if known
 	files      []linearFile
 	companions []linearCompanion
+	required   companionsRequired
 }
 
 // linearFile is what decides whether a media file is offered. Its part is its
@@ -33,6 +34,15 @@ type linearCompanion struct {
 	w, h int32
 	kind int32 // AdCOM companion type
 }
+
+// companionsRequired is how many of the companions an ad needs.
+type companionsRequired uint8
+
+const (
+	noCompanions companionsRequired = iota
+	anyCompanion
+	allCompanions
+)
 
 // versions is a set of VAST versions, by index into vastVersions.
 type versions uint8
@@ -92,29 +102,51 @@ func (t *linearTemplate) version(protocols []int32) (version uint8, ok bool) {
 type player struct {
 	minDuration, maxDuration int32
 	minBitrate, maxBitrate   int32
+	podDuration              int32
 	mimes                    []openrtb.Str
 	protocols, delivery      []int32
+	durations                []int32 // exact ones, instead of a range
+	// companions are the places for them, as JSON; absent: not told.
+	companions     openrtb.Raw
+	companionTypes []int32
 }
 
-func (t *linearTemplate) fitsVideo(r *openrtb.BidRequest, v *openrtb.Video) (f Fit, ok bool) {
+func (t *linearTemplate) fitsVideo(r *openrtb.BidRequest, v *openrtb.Video, d *openrtb.Details) (f Fit, ok bool) {
 	const nonLinear = 2
 	if v.Linearity == nonLinear {
 		return f, false
 	}
 	return t.fits(&player{
-		minDuration: v.MinDuration, maxDuration: v.MaxDuration, minBitrate: v.MinBitrate, maxBitrate: v.MaxBitrate,
-		mimes: r.Strs(v.Mimes), protocols: r.Ints(v.Protocols), delivery: r.Ints(v.Delivery),
-	})
+		minDuration: v.MinDuration, maxDuration: v.MaxDuration, minBitrate: v.MinBitrate, maxBitrate: v.MaxBitrate, podDuration: v.PodDur,
+		mimes: r.Strs(v.Mimes), protocols: r.Ints(v.Protocols), delivery: r.Ints(v.Delivery), durations: r.Ints(v.RqdDurs),
+		companions: v.CompanionAd, companionTypes: r.Ints(v.CompanionType),
+	}, d)
 }
 
-func (t *linearTemplate) fitsAudio(r *openrtb.BidRequest, a *openrtb.Audio) (f Fit, ok bool) {
-	return t.fits(&player{minDuration: a.MinDuration, maxDuration: a.MaxDuration, mimes: r.Strs(a.Mimes), protocols: r.Ints(a.Protocols)})
+func (t *linearTemplate) fitsAudio(r *openrtb.BidRequest, a *openrtb.Audio, d *openrtb.Details) (f Fit, ok bool) {
+	return t.fits(&player{
+		minDuration: a.MinDuration, maxDuration: a.MaxDuration, minBitrate: a.MinBitrate, maxBitrate: a.MaxBitrate, podDuration: a.PodDur,
+		mimes: r.Strs(a.Mimes), protocols: r.Ints(a.Protocols), delivery: r.Ints(a.Delivery), durations: r.Ints(a.RqdDurs),
+		companions: a.CompanionAd, companionTypes: r.Ints(a.CompanionType),
+	}, d)
 }
 
-// fits: the media files that the player does not play are left out; one must
-// remain.
-func (t *linearTemplate) fits(p *player) (f Fit, ok bool) {
-	if t.seconds < p.minDuration || p.maxDuration > 0 && t.seconds > p.maxDuration {
+// lasts: a list of durations excludes a range (OpenRTB 2.6, 3.2.7).
+func (p *player) lasts(seconds int32) bool {
+	if p.podDuration > 0 && seconds > p.podDuration {
+		return false
+	}
+	if len(p.durations) > 0 {
+		return slices.Contains(p.durations, seconds)
+	}
+	return seconds >= p.minDuration && (p.maxDuration <= 0 || seconds <= p.maxDuration)
+}
+
+// fits: the media files that the player does not play and the companions that
+// it has no place for are left out; one file must remain, and of the companions
+// those that the ad requires.
+func (t *linearTemplate) fits(p *player, d *openrtb.Details) (f Fit, ok bool) {
+	if !p.lasts(t.seconds) {
 		return f, false
 	}
 	if f.version, ok = t.version(p.protocols); !ok {
@@ -131,7 +163,49 @@ func (t *linearTemplate) fits(p *player) (f Fit, ok bool) {
 			f.without |= 1 << i
 		}
 	}
-	return f, ok
+	if !ok || len(t.companions) == 0 || !p.companions.Present() && len(p.companionTypes) == 0 {
+		return f, ok
+	}
+	return t.fitCompanions(p, d, f)
+}
+
+func (t *linearTemplate) fitCompanions(p *player, d *openrtb.Details, f Fit) (Fit, bool) {
+	d.Reset()
+	// A list that can't be read is no list: nothing is known of the places.
+	places, _ := d.Companions(p.companions)
+	shown := 0
+	for i := range t.companions {
+		k := &t.companions[i]
+		if (len(p.companionTypes) == 0 || slices.Contains(p.companionTypes, k.kind)) && k.hasPlace(d, places) {
+			shown++
+		} else {
+			f.without |= 1 << (filesMax + i)
+		}
+	}
+	switch t.required {
+	case anyCompanion:
+		return f, shown > 0
+	case allCompanions:
+		return f, shown == len(t.companions)
+	}
+	return f, true
+}
+
+// hasPlace: a place of its size, or one that states none.
+func (k *linearCompanion) hasPlace(d *openrtb.Details, places []openrtb.Banner) bool {
+	for i := range places {
+		b := &places[i]
+		formats := d.Formats(b.Formats)
+		if b.W == k.w && b.H == k.h || len(formats) == 0 && (b.W == 0 || b.H == 0) {
+			return true
+		}
+		for j := range formats {
+			if formats[j].W == k.w && formats[j].H == k.h {
+				return true
+			}
+		}
+	}
+	return len(places) == 0
 }
 
 func (p *player) plays(file *linearFile) bool {
@@ -216,7 +290,13 @@ func (c *Compiler) compileLinear(t *Template, s *Spec) {
 		c.fault(in+"companions", strconv.Itoa(len(l.Companions))+" of them", fmt.Sprintf("write at most %d", companionsMax))
 		return
 	}
-	if !slices.Contains([]string{"", "all", "any", "none"}, l.CompanionsRequired) {
+	switch l.CompanionsRequired {
+	case "", "none":
+	case "any":
+		out.required = anyCompanion
+	case "all":
+		out.required = allCompanions
+	default:
 		c.fault(in+"companions_required", fmt.Sprintf("%q is not known", l.CompanionsRequired), "write all, any or none")
 	}
 	for i := range l.Companions {

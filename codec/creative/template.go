@@ -117,7 +117,8 @@ func (t *Template) Seconds() int32 { return t.seconds }
 // catalog's index of sizes does not know: security, MIME types, durations,
 // protocols, required assets. The Fit says in which form, for Vars. native is
 // the parsed native request, nil if the impression has none; the Fit keeps it.
-func (t *Template) Fits(r *openrtb.BidRequest, imp *openrtb.Imp, native *openrtb.NativeRequest) (f Fit, ok bool) {
+// d is the scratch with which the places for companions are read.
+func (t *Template) Fits(r *openrtb.BidRequest, imp *openrtb.Imp, native *openrtb.NativeRequest, d *openrtb.Details) (f Fit, ok bool) {
 	if !imp.Media.Has(t.media) || imp.Secure && !t.secure {
 		return f, false
 	}
@@ -125,9 +126,9 @@ func (t *Template) Fits(r *openrtb.BidRequest, imp *openrtb.Imp, native *openrtb
 	case openrtb.BannerMedia:
 		return f, t.mime == "" || mimeAllowed(r.Strs(imp.Banner.Mimes), t.mime)
 	case openrtb.VideoMedia:
-		return t.linear.fitsVideo(r, &imp.Video)
+		return t.linear.fitsVideo(r, &imp.Video, d)
 	case openrtb.AudioMedia:
-		return t.linear.fitsAudio(r, &imp.Audio)
+		return t.linear.fitsAudio(r, &imp.Audio, d)
 	case openrtb.NativeMedia:
 		f.native = native
 		return f, native != nil && t.native.fits(native)

@@ -23,7 +23,7 @@ func TestVASTVersions(t *testing.T) {
 		{audio, `[]`, "4.2"}, {audio, `[2,3]`, "3.0"}, {audio, `[9,10]`, ""},
 	} {
 		r := with(t, `"video":{"protocols":`+k.protocols+`},"audio":{"protocols":`+k.protocols+`}`)
-		f, ok := k.c.Fits(r, &r.Imp[0], nil)
+		f, ok := k.c.Fits(r, &r.Imp[0], nil, new(openrtb.Details))
 		if ok != (k.version != "") {
 			t.Errorf("%s of %s: fits %v", k.protocols, k.c.id, ok)
 			continue
@@ -105,7 +105,7 @@ func TestVASTMediaFilesFit(t *testing.T) {
 		`{}`: "720 adaptive", `{"mimes":["video/mp4"]}`: "720", `{"delivery":[1]}`: "adaptive", `{"maxbitrate":1000}`: "adaptive", `{"minbitrate":3000}`: "adaptive", `{"delivery":[2,3]}`: "720", `{"delivery":[1,2]}`: "720 adaptive",
 	} {
 		r := with(t, `"video":`+video)
-		f, ok := c.Fits(r, &r.Imp[0], nil)
+		f, ok := c.Fits(r, &r.Imp[0], nil, new(openrtb.Details))
 		if !ok {
 			t.Fatalf("%s does not fit", video)
 		}
@@ -122,6 +122,42 @@ func TestVASTMediaFilesFit(t *testing.T) {
 		}
 		for _, fault := range judge(root) {
 			t.Error(fault)
+		}
+	}
+}
+
+// Companions without a place are left out; without one that is required there
+// is no bid.
+func TestVASTCompanionsFit(t *testing.T) {
+	for _, k := range []struct{ required, player, want string }{
+		{"", `{}`, "300x250 728x90 320x50"}, {"", `{"companionad":[]}`, "300x250 728x90 320x50"}, {"", `{"companionad":[{"w":300,"h":250}]}`, "300x250"}, {"", `{"companionad":[{"w":1,"h":1}]}`, ""},
+		{"", `{"companionad":[{"format":[{"w":728,"h":90},{"w":320,"h":50}]}]}`, "728x90 320x50"}, {"", `{"companionad":[{"id":"any"}]}`, "300x250 728x90 320x50"}, {"", `{"companiontype":[1]}`, "300x250"},
+		{"", `{"companiontype":[2,3]}`, "728x90 320x50"}, {"", `{"companiontype":[2],"companionad":[{"w":300,"h":250}]}`, ""},
+		{"any", `{"companionad":[{"w":1,"h":1}]}`, "no bid"}, {"any", `{"companionad":[{"w":300,"h":250}]}`, "300x250"}, {"all", `{"companionad":[{"w":300,"h":250}]}`, "no bid"}, {"all", `{}`, "300x250 728x90 320x50"}, {"none", `{"companionad":[{"w":1,"h":1}]}`, ""},
+	} {
+		for _, media := range []openrtb.MediaType{openrtb.VideoMedia, openrtb.AudioMedia} {
+			s := linear(ordinary(), media)
+			s.Linear.CompanionsRequired = k.required
+			c := compile(t, s)
+			r := with(t, `"`+media.String()+`":`+k.player)
+			f, ok := c.Fits(r, &r.Imp[0], nil, new(openrtb.Details))
+			got := "no bid"
+			if ok {
+				v := testVars("x")
+				v.Fit = f
+				root := readVAST(t, adm(t, c, v))
+				var sizes []string
+				for _, m := range root.all("Companion") {
+					sizes = append(sizes, m.attr("width")+"x"+m.attr("height"))
+				}
+				got = strings.Join(sizes, " ")
+				for _, fault := range judge(root) {
+					t.Error(fault)
+				}
+			}
+			if got != k.want {
+				t.Errorf("%v, required %q, %s: %s, want %s", media, k.required, k.player, got, k.want)
+			}
 		}
 	}
 }

@@ -11,6 +11,8 @@ type Head struct {
 	RetryAfterSeconds int    // 0 = none
 	NoStore           bool   // Cache-Control: no-store
 	AcceptGzip        bool   // Accept-Encoding: gzip, beside 415
+	Gzip              bool   // Content-Encoding: gzip
+	VaryEncoding      bool   // Vary: Accept-Encoding
 	Close             bool   // Connection: close
 	KeepAlive         bool   // Connection: keep-alive, for HTTP/1.0 clients
 	Extra             []byte // whole header lines, each ending with CR LF, trusted
@@ -67,6 +69,12 @@ func AppendHead(dst []byte, status, contentLength int, h *Head) []byte {
 	}
 	if h.AcceptGzip {
 		dst = append(dst, "Accept-Encoding: gzip\r\n"...)
+	}
+	if h.Gzip {
+		dst = append(dst, "Content-Encoding: gzip\r\n"...)
+	}
+	if h.VaryEncoding {
+		dst = append(dst, "Vary: Accept-Encoding\r\n"...)
 	}
 	dst = append(dst, h.Extra...)
 	switch {

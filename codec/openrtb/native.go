@@ -25,7 +25,9 @@ type NativeRequest struct {
 
 // Lend gives the view its first memory, for who cares where it lies: a view of
 // one core must not share a cache line with that of another.
-func (n *NativeRequest) Lend(assets []NativeAsset, mimes []Str) { n.Assets, n.mimes = assets[:0], mimes[:0] }
+func (n *NativeRequest) Lend(assets []NativeAsset, mimes []Str) {
+	n.Assets, n.mimes = assets[:0], mimes[:0]
+}
 
 // nativeAssetsMax is more assets than any layout shows.
 const nativeAssetsMax = 128

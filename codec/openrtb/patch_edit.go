@@ -23,13 +23,9 @@ func (p *Patcher) collect(body []byte, l *layout, e *Edit, move Version) bool {
 		p.text = append(p.text, ']')
 		p.done()
 	}
-	p.addTexts(l, atBCat, "bcat", e.BCat)
-	p.addTexts(l, atBAdv, "badv", e.BAdv)
-	p.addTexts(l, atBApp, "bapp", e.BApp)
-	if len(e.WSeat) > 0 && l.root[atBSeat].there() {
-		p.cut(inRoot, &l.root[atBSeat])
+	if len(e.BCat)+len(e.BAdv)+len(e.BApp)+len(e.WSeat) > 0 {
+		p.lists(l, e)
 	}
-	p.addTexts(l, atWSeat, "wseat", e.WSeat)
 	p.user(body, l, e, move)
 	if move != AsReceived {
 		p.regs(body, l, move)
@@ -37,11 +33,23 @@ func (p *Patcher) collect(body []byte, l *layout, e *Edit, move Version) bool {
 	if move != AsReceived || len(e.SChainNode) > 0 {
 		p.source(body, l, e, move)
 	}
-	p.extension(l, inRoot, &l.root[atExt], inExt, l.ext, &e.Ext, MemberEdit{})
+	if !e.Ext.empty() {
+		p.extension(l, inRoot, &l.root[atExt], inExt, l.ext, &e.Ext, MemberEdit{})
+	}
 	if len(e.Imps) > 0 || e.OnlyImps || move != AsReceived {
 		return p.impressions(body, l, e, move)
 	}
 	return true
+}
+
+func (p *Patcher) lists(l *layout, e *Edit) {
+	p.addTexts(l, atBCat, "bcat", e.BCat)
+	p.addTexts(l, atBAdv, "badv", e.BAdv)
+	p.addTexts(l, atBApp, "bapp", e.BApp)
+	if len(e.WSeat) > 0 && l.root[atBSeat].there() {
+		p.cut(inRoot, &l.root[atBSeat])
+	}
+	p.addTexts(l, atWSeat, "wseat", e.WSeat)
 }
 
 func (p *Patcher) user(body []byte, l *layout, e *Edit, move Version) {
@@ -415,14 +423,21 @@ func (p *Patcher) impressions(body []byte, l *layout, e *Edit, move Version) boo
 		}
 		if edit == nil && e.OnlyImps || edit != nil && edit.Drop {
 			p.cut(inImpList, &m.place)
+			m.fate = impGoes
 			continue
 		}
 		left++
 		in := int32(inImps + i*impContainers)
 		if edit == nil {
+			if move == AsReceived {
+				continue
+			}
 			edit = &noImpEdit
 		}
-		p.impression(body, l, m, in, edit, move)
+		before := len(p.changes)
+		if p.impression(body, l, m, in, edit, move); len(p.changes) > before {
+			m.fate = impChanges
+		}
 	}
 	return left > 0
 }

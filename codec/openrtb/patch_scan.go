@@ -1,251 +1,62 @@
 package openrtb
 
-// place is where a member of an object, or an item of an array, lies in the
-// body, and what surrounds it: that is what it takes to cut it out.
-//
-//	{"a":1, "b":2 ,"c":3}
-//	      ▲ ▲  ▲▲  ▲
-//	   prev key││  next      (of b)
-//	        val┘└end
-type place struct {
-	prev, key, val, end, next int32
-	ord                       int32 // how many members precede it
-}
-
-func (m *place) there() bool { return m.end > 0 }
-
-// container is an object or an array whose members may be edited.
-type container struct {
-	open, close int32 // its brackets
-	n           int32 // members
-	// Of the splices being written: members cut, how many of those at the
-	// front, members added.
-	cut, lead, added int32
-}
-
-func (c *container) there() bool { return c.close > 0 }
-
-// Places in the layout, object by object.
-const (
-	atImp = iota
-	atTMax
-	atAt
-	atCur
-	atTest
-	atBCat
-	atBAdv
-	atBApp
-	atWSeat
-	atBSeat
-	atUser
-	atRegs
-	atSource
-	atExt
-	rootPlaces
-)
-
-const (
-	atUserID = iota
-	atBuyerUID
-	atConsent
-	atEIDs
-	atUserExt
-	userPlaces
-)
-
-const (
-	atGDPR = iota
-	atUSPrivacy
-	atGPP
-	atGPPSID
-	atRegsExt
-	regsPlaces
-)
-
-const (
-	atSChain = iota
-	atSourceExt
-	sourcePlaces
-)
-
-const (
-	atFloor = iota
-	atFloorCur
-	atRwdd
-	atPMP
-	atImpExt
-	impPlaces
-)
-
-// Containers of the layout; those of impression i follow at inImps + i ×
-// impContainers.
-const (
-	inRoot = iota
-	inImpList
-	inBCat
-	inBAdv
-	inBApp
-	inWSeat
-	inUser
-	inUserExt
-	inRegs
-	inRegsExt
-	inSource
-	inSourceExt
-	inSChain
-	inNodes
-	inSChain25
-	inNodes25
-	inExt
-	inImps
-)
-
-const (
-	inImp = iota
-	inPMP
-	inDeals
-	inImpExt
-	impContainers
-)
-
-// layout is where the members of a body lie.
-type layout struct {
-	root           [rootPlaces]place
-	user           [userPlaces]place
-	userExt        [userPlaces]place // the 2.5 places, by the same index
-	regs           [regsPlaces]place
-	regsExt        [regsPlaces]place
-	source         [sourcePlaces]place
-	sourceExt      [sourcePlaces]place
-	nodes, nodes25 place
-	in             [inImps]container
-	imps           []impLayout
-	deals          []dealLayout
-	members        []memberLayout
-	ext            span // of members: the request's ext
-	dead           []deadPlace
-}
-
-type span struct{ off, n int32 }
-
-type impLayout struct {
-	place
-	received int32 // its index in the request as received
-	at       [impPlaces]place
-	pmpDeals place
-	in       [impContainers]container
-	deals    span
-	ext      span
-}
-
-type dealLayout struct {
-	place
-	id Str
-}
-
-// memberLayout is a member of an ext.
-type memberLayout struct {
-	place
-	name Str
-}
-
-// deadPlace is a member that a later one of the same name overrules.
-type deadPlace struct {
-	place
-	in int32
-}
-
-func (l *layout) container(in int32) *container {
-	if in < inImps {
-		return &l.in[in]
-	}
-	in -= inImps
-	return &l.imps[in/impContainers].in[in%impContainers]
-}
-
-// live is how many members of a container are not overruled.
-func (l *layout) live(in int32) int32 {
-	n := l.container(in).n
-	for i := range l.dead {
-		if l.dead[i].in == in {
-			n--
-		}
-	}
-	return n
-}
-
-// layoutScan fills a layout in one pass over a body.
+// layoutScan fills a layout in one pass over the tokens of a body that Parse
+// has accepted: it checks nothing again.
 type layoutScan struct {
 	parser
+	x []uint32 // positions of the tokens, with padding
 	l *layout
+
+	// from is the layout of the received body while a shared one is scanned:
+	// what no edit touches has as many tokens as it had, and is not walked
+	// again. rootJump and impJump are the next of its jumps, imp its next
+	// impression.
+	from              *layout
+	rootJump, impJump int
+	nextImp           int
 }
-
-// objectKind tells which members of an object are of interest.
-type objectKind uint8
-
-const (
-	rootObject objectKind = iota
-	userObject
-	userExtObject
-	regsObject
-	regsExtObject
-	sourceObject
-	sourceExtObject
-	schainObject
-	schain25Object
-	impObject
-	pmpObject
-	dealObject
-	// Of these every member is recorded.
-	impExtObject
-	extObject
-)
 
 func (s *layoutScan) run() {
 	l := s.l
 	members, deals, imps, dead := emptied(l.members), emptied(l.deals), emptied(l.imps), emptied(l.dead)
-	*l = layout{members: members, deals: deals, imps: imps, dead: dead}
-	i := s.space(0)
-	if i >= len(s.b) || s.b[i] != '{' {
-		s.fail(i, Syntax)
-		return
+	rootJumps, impJumps := emptied(l.rootJumps), emptied(l.impJumps)
+	*l = layout{members: members, deals: deals, imps: imps, dead: dead, rootJumps: rootJumps, impJumps: impJumps}
+	if s.object(0, rootScan, inRoot, l.root[:]) >= 0 {
+		s.bury()
 	}
-	if i = s.object(i, rootObject, inRoot, l.root[:]); i < 0 {
-		return
-	}
-	if i = s.space(i); i < len(s.b) {
-		s.fail(i, Syntax)
-		return
-	}
-	s.bury()
 }
 
-// object records the members of the object at i.
-func (s *layoutScan) object(i int, kind objectKind, in int32, at []place) int {
-	n, prev := int32(0), i+1
-	open := i
-	k, i := s.first(i)
-	for k != nil {
-		m := place{prev: int32(prev), val: int32(i), ord: n}
-		m.key = int32(s.begin(prev))
-		slot := placeOf(kind, k)
-		member := -1
-		if kind >= impExtObject {
-			member = len(s.l.members)
-			s.l.members = append(s.l.members, memberLayout{name: s.name(int(m.key))})
+// object records the members of the object whose brace is token k.
+func (s *layoutScan) object(k int, kind scanKind, in int32, at []place) int {
+	b, x := s.b, s.x
+	n, open := int32(0), x[k]
+	prev := int32(open + 1)
+	k++
+	for b[x[k]] == '"' {
+		m := place{prev: prev, key: int32(x[k]), ord: n}
+		name := Str{p: &b[x[k]+1]}
+		for k++; b[x[k]] == '\\'; k++ {
+			name.escaped = true
 		}
-		if i = s.value(i, kind, slot); i < 0 {
-			return i
+		name.n = uint32(s.end(k)) - 2 - uint32(m.key)
+		k++
+		m.val = int32(x[k])
+		slot := s.placeOf(kind, name)
+		member := -1
+		if kind >= impExtScan {
+			member = len(s.l.members)
+			s.l.members = append(s.l.members, memberLayout{name: name})
+		}
+		if k = s.value(k, kind, slot); k < 0 {
+			return k
 		}
 		n++
-		prev = i
-		m.end = int32(i)
-		k, i = s.next(i)
-		if k != nil {
-			m.next = int32(s.begin(prev))
-		} else {
-			m.next = int32(i - 1)
+		prev = s.end(k)
+		m.end = prev
+		if b[x[k]] == ',' {
+			k++
 		}
+		m.next = int32(x[k]) // the next member, or the bracket
 		switch {
 		case slot >= 0:
 			if at[slot].there() {
@@ -256,278 +67,263 @@ func (s *layoutScan) object(i int, kind objectKind, in int32, at []place) int {
 			s.l.members[member].place = m
 		}
 	}
-	if i >= 0 && in >= 0 {
-		*s.l.container(in) = container{open: int32(open), close: int32(i - 1), n: n}
+	if in >= 0 {
+		*s.l.container(in) = container{open: int32(open), close: int32(x[k]), n: n}
 	}
-	return i
+	return k + 1
 }
 
-// begin is where the next member or item begins, after the bracket or value
-// that ends at i.
-func (s *layoutScan) begin(i int) int {
-	for ; i < len(s.b) && (s.b[i] <= ' ' || s.b[i] == ','); i++ {
+// end is the end of the value or key before token k.
+func (s *layoutScan) end(k int) int32 {
+	i := s.x[k]
+	for s.b[i-1] <= ' ' {
+		i--
 	}
-	return i
+	return int32(i)
 }
 
-// name is the key at i as it stands.
-func (s *layoutScan) name(i int) Str {
-	end, escaped := s.scan(i + 1)
-	if end <= i+1 {
-		return Str{}
+// tokenDepth is how a token changes the depth; what is more than 1 begins a
+// number that is perhaps none (rule 5), which JSON has no word for.
+var tokenDepth = [256]int8{'{': 1, '[': 1, '}': -1, ']': -1, 'N': 2, 'I': 2, '-': 2}
+
+// skip is the token after a value.
+func (s *layoutScan) skip(k int) int {
+	b, x, depth := s.b, s.x, 0
+	for {
+		d := int(tokenDepth[b[x[k]]])
+		if d > 1 {
+			if !s.isNumber(k) {
+				return s.fail(int(x[k]), Syntax)
+			}
+			d = 0
+		}
+		k++
+		if depth += d; depth == 0 {
+			break
+		}
 	}
-	return Str{p: &s.b[i+1], n: uint32(end - i - 1), escaped: escaped}
+	for b[x[k]] == '\\' {
+		k++
+	}
+	return k
+}
+
+func (s *layoutScan) isNumber(k int) bool {
+	i := int(s.x[k])
+	return s.b[i] == '-' && i+1 < len(s.b) && s.b[i+1]-'0' < 10
 }
 
 // placeOf is the index of a member's place in its object, or -1.
-func placeOf(kind objectKind, k []byte) int {
-	switch kind {
-	case rootObject:
-		return rootPlaceOf(k)
-	case impObject:
-		switch string(k) {
-		case "bidfloor":
-			return atFloor
-		case "bidfloorcur":
-			return atFloorCur
-		case "rwdd":
-			return atRwdd
-		case "pmp":
-			return atPMP
-		case "ext":
-			return atImpExt
-		}
-	case userObject:
-		switch string(k) {
-		case "id":
-			return atUserID
-		case "buyeruid":
-			return atBuyerUID
-		case "ext":
-			return atUserExt
-		}
-		return placeOf(userExtObject, k)
-	case userExtObject:
-		switch string(k) {
-		case "consent":
-			return atConsent
-		case "eids":
-			return atEIDs
-		}
-	case regsObject:
-		if string(k) == "ext" {
-			return atRegsExt
-		}
-		return placeOf(regsExtObject, k)
-	case regsExtObject:
-		switch string(k) {
-		case "gdpr":
-			return atGDPR
-		case "us_privacy":
-			return atUSPrivacy
-		case "gpp":
-			return atGPP
-		case "gpp_sid":
-			return atGPPSID
-		}
-	case sourceObject:
-		switch string(k) {
-		case "schain":
-			return atSChain
-		case "ext":
-			return atSourceExt
-		}
-	case sourceExtObject:
-		if string(k) == "schain" {
-			return atSChain
-		}
-	case schainObject, schain25Object:
-		if string(k) == "nodes" {
-			return 0
-		}
-	case pmpObject:
-		if string(k) == "deals" {
-			return 0
-		}
-	case dealObject:
-		if string(k) == "id" {
-			return 0
-		}
+func (s *layoutScan) placeOf(kind scanKind, name Str) int {
+	if !name.escaped {
+		return placeOf(kind, name.Raw())
 	}
-	return -1
-}
-
-func rootPlaceOf(k []byte) int {
-	switch string(k) {
-	case "imp":
-		return atImp
-	case "tmax":
-		return atTMax
-	case "at":
-		return atAt
-	case "cur":
-		return atCur
-	case "test":
-		return atTest
-	case "bcat":
-		return atBCat
-	case "badv":
-		return atBAdv
-	case "bapp":
-		return atBApp
-	case "wseat":
-		return atWSeat
-	case "bseat":
-		return atBSeat
-	case "user":
-		return atUser
-	case "regs":
-		return atRegs
-	case "source":
-		return atSource
-	case "ext":
-		return atExt
-	}
-	return -1
+	return placeOf(kind, s.decodeKey(name.Raw()))
 }
 
 // value goes over a member's value and records what is inside it. What an
 // earlier member of the same name recorded is forgotten.
-func (s *layoutScan) value(i int, kind objectKind, slot int) int {
-	if slot < 0 {
-		return s.skip(i)
-	}
+func (s *layoutScan) value(k int, kind scanKind, slot int) int {
 	l := s.l
+	switch {
+	case slot < 0 && kind == rootScan:
+		return s.jump(k, &s.rootJump, &l.rootJumps)
+	case slot < 0 && kind == impScan:
+		return s.jump(k, &s.impJump, &l.impJumps)
+	case slot < 0:
+		return s.skip(k)
+	}
 	switch kind {
-	case rootObject:
-		return s.rootValue(i, slot)
-	case userObject:
+	case rootScan:
+		return s.rootValue(k, slot)
+	case userScan:
 		if slot == atUserExt {
 			l.userExt = [userPlaces]place{}
-			return s.nested(i, userExtObject, inUserExt, l.userExt[:])
+			return s.nested(k, userExtScan, inUserExt, l.userExt[:])
 		}
-	case regsObject:
+	case regsScan:
 		if slot == atRegsExt {
 			l.regsExt = [regsPlaces]place{}
-			return s.nested(i, regsExtObject, inRegsExt, l.regsExt[:])
+			return s.nested(k, regsExtScan, inRegsExt, l.regsExt[:])
 		}
-	case sourceObject:
+	case sourceScan:
 		if slot == atSChain {
-			return s.chain(i, schainObject, inSChain, inNodes, &l.nodes)
+			return s.chain(k, schainScan, inSChain, inNodes, &l.nodes)
 		}
 		l.sourceExt, l.in[inSChain25], l.in[inNodes25] = [sourcePlaces]place{}, container{}, container{}
-		return s.nested(i, sourceExtObject, inSourceExt, l.sourceExt[:])
-	case sourceExtObject:
+		return s.nested(k, sourceExtScan, inSourceExt, l.sourceExt[:])
+	case sourceExtScan:
 		if slot == atSChain {
-			return s.chain(i, schain25Object, inSChain25, inNodes25, &l.nodes25)
+			return s.chain(k, schain25Scan, inSChain25, inNodes25, &l.nodes25)
 		}
-	case schainObject:
-		return s.list(i, inNodes)
-	case schain25Object:
-		return s.list(i, inNodes25)
-	case impObject:
-		return s.impValue(i, slot)
-	case pmpObject:
-		return s.dealList(i)
+	case schainScan:
+		return s.list(k, inNodes)
+	case schain25Scan:
+		return s.list(k, inNodes25)
+	case impScan:
+		return s.impValue(k, slot)
+	case pmpScan:
+		return s.dealList(k)
 	}
-	return s.skip(i)
+	return s.skip(k)
 }
 
-func (s *layoutScan) rootValue(i, slot int) int {
+// jump is skip for a member without a place, which no edit touches: it is
+// walked once.
+func (s *layoutScan) jump(k int, next *int, jumps *[]int32) int {
+	if s.from != nil {
+		known := s.from.rootJumps
+		if next == &s.impJump {
+			known = s.from.impJumps
+		}
+		*next++
+		return k + int(known[*next-1])
+	}
+	after := s.skip(k)
+	*jumps = append(*jumps, int32(after-k))
+	return after
+}
+
+func (s *layoutScan) rootValue(k, slot int) int {
 	l := s.l
 	switch slot {
 	case atImp:
-		return s.impList(i)
+		return s.impList(k)
 	case atBCat, atBAdv, atBApp, atWSeat:
-		return s.list(i, int32(slot-atBCat)+inBCat)
+		return s.list(k, int32(slot-atBCat)+inBCat)
 	case atUser:
 		l.user, l.userExt, l.in[inUserExt] = [userPlaces]place{}, [userPlaces]place{}, container{}
-		return s.nested(i, userObject, inUser, l.user[:])
+		return s.nested(k, userScan, inUser, l.user[:])
 	case atRegs:
 		l.regs, l.regsExt, l.in[inRegsExt] = [regsPlaces]place{}, [regsPlaces]place{}, container{}
-		return s.nested(i, regsObject, inRegs, l.regs[:])
+		return s.nested(k, regsScan, inRegs, l.regs[:])
 	case atSource:
 		l.source, l.sourceExt, l.in[inSourceExt] = [sourcePlaces]place{}, [sourcePlaces]place{}, container{}
 		l.in[inSChain], l.in[inNodes], l.in[inSChain25], l.in[inNodes25] = container{}, container{}, container{}, container{}
-		return s.nested(i, sourceObject, inSource, l.source[:])
+		return s.nested(k, sourceScan, inSource, l.source[:])
 	case atExt:
 		from := int32(len(l.members))
-		i = s.nested(i, extObject, inExt, nil)
+		k = s.nested(k, extScan, inExt, nil)
 		l.ext = span{from, int32(len(l.members)) - from}
-		return i
+		return k
 	}
-	return s.skip(i)
+	return s.skip(k)
 }
 
 // nested records an object; any other value has nothing inside.
-func (s *layoutScan) nested(i int, kind objectKind, in int32, at []place) int {
-	if *s.l.container(in) = (container{}); s.b[i] != '{' {
-		return s.skip(i)
+func (s *layoutScan) nested(k int, kind scanKind, in int32, at []place) int {
+	if *s.l.container(in) = (container{}); s.b[s.x[k]] != '{' {
+		return s.skip(k)
 	}
-	return s.object(i, kind, in, at)
+	return s.object(k, kind, in, at)
 }
 
-func (s *layoutScan) chain(i int, kind objectKind, in, nodesIn int32, nodes *place) int {
+func (s *layoutScan) chain(k int, kind scanKind, in, nodesIn int32, nodes *place) int {
 	*nodes, s.l.in[nodesIn] = place{}, container{}
 	var at [1]place
-	i = s.nested(i, kind, in, at[:])
+	k = s.nested(k, kind, in, at[:])
 	*nodes = at[0]
-	return i
+	return k
 }
 
-// list records an array as a whole: where it ends and how many items it has.
-func (s *layoutScan) list(i int, in int32) int {
+// list records an array as a whole: where it ends and whether it has items.
+func (s *layoutScan) list(k int, in int32) int {
 	c := s.l.container(in)
-	if *c = (container{}); s.b[i] != '[' {
-		return s.skip(i)
+	next := s.skip(k)
+	if *c = (container{}); s.b[s.x[k]] == '[' && next > 0 {
+		*c = container{open: int32(s.x[k]), close: int32(s.x[next-1]), n: int32(min(next-k-2, 1))}
 	}
-	open, n := i, int32(0)
-	i, done := s.firstItem(i)
-	for !done {
-		if i = s.skip(i); i < 0 {
-			return i
-		}
-		n++
-		i, done = s.nextItem(i)
-	}
-	if i >= 0 {
-		*c = container{open: int32(open), close: int32(i - 1), n: n}
-	}
-	return i
+	return next
 }
 
-func (s *layoutScan) impList(i int) int {
+// item completes the place of a list's item that ends before token k, and is
+// the token of the next one or of the bracket.
+func (s *layoutScan) item(k int, m *place) int {
+	m.end = s.end(k)
+	if s.b[s.x[k]] == ',' {
+		k++
+	}
+	m.next = int32(s.x[k])
+	return k
+}
+
+func (s *layoutScan) impList(k int) int {
 	l := s.l
 	l.in[inImpList] = container{}
 	l.imps, l.deals = l.imps[:0], l.deals[:0]
-	if s.b[i] != '[' {
-		return s.skip(i)
+	if s.b[s.x[k]] != '[' {
+		return s.skip(k)
 	}
-	open, prev := i, i+1
-	i, done := s.firstItem(i)
-	for !done {
+	open := s.x[k]
+	prev := int32(open + 1)
+	for k++; s.b[s.x[k]] != ']'; {
 		n := len(l.imps)
-		if n >= s.limit.Imps {
-			return s.fail(i, TooMany)
+		m := place{prev: prev, key: int32(s.x[k]), val: int32(s.x[k]), ord: int32(n)}
+		l.imps = append(l.imps, impLayout{received: int32(n), jumps: int32(len(l.impJumps))})
+		start := k
+		if known := s.known(&l.imps[n]); known != nil && known.fate == impStays {
+			s.shift(&l.imps[n], known, int32(s.x[k])-known.key)
+			k += int(known.tokens)
+		} else if k = s.nested(k, impScan, int32(inImps+n*impContainers+inImp), l.imps[n].at[:]); k < 0 {
+			return k
 		}
-		l.imps = append(l.imps, impLayout{received: int32(n)})
-		m := place{prev: int32(prev), key: int32(i), val: int32(i), ord: int32(n)}
-		if i = s.nested(i, impObject, int32(inImps+n*impContainers+inImp), l.imps[n].at[:]); i < 0 {
-			return i
-		}
-		prev = i
-		m.end = int32(i)
-		if i, done = s.nextItem(i); done {
-			m.next = int32(i - 1)
-		} else {
-			m.next = int32(i)
-		}
-		l.imps[n].place = m
+		l.imps[n].tokens = int32(k - start)
+		k = s.item(k, &m)
+		prev, l.imps[n].place = m.end, m
 	}
-	if i >= 0 {
-		l.in[inImpList] = container{open: int32(open), close: int32(i - 1), n: int32(len(l.imps))}
+	l.in[inImpList] = container{open: int32(open), close: int32(s.x[k]), n: int32(len(l.imps))}
+	return k + 1
+}
+
+// known is the impression as received, of one in a shared body.
+func (s *layoutScan) known(m *impLayout) *impLayout {
+	if s.from == nil {
+		return nil
 	}
-	return i
+	for s.from.imps[s.nextImp].fate == impGoes {
+		s.nextImp++
+	}
+	known := &s.from.imps[s.nextImp]
+	m.received, s.impJump = int32(s.nextImp), int(known.jumps)
+	s.nextImp++
+	return known
+}
+
+// shift makes the layout of an impression that stays as it is, but elsewhere.
+func (s *layoutScan) shift(m, known *impLayout, by int32) {
+	l := s.l
+	m.at, m.in, m.pmpDeals = known.at, known.in, known.pmpDeals
+	for i := range m.at {
+		m.at[i].shift(by)
+	}
+	m.pmpDeals.shift(by)
+	for i := range m.in {
+		if c := &m.in[i]; c.there() {
+			c.open += by
+			c.close += by
+		}
+	}
+	m.deals = span{int32(len(l.deals)), known.deals.n}
+	for _, d := range s.from.deals[known.deals.off : known.deals.off+known.deals.n] {
+		d.shift(by)
+		l.deals = append(l.deals, d)
+	}
+	m.ext = span{int32(len(l.members)), known.ext.n}
+	for _, x := range s.from.members[known.ext.off : known.ext.off+known.ext.n] {
+		x.shift(by)
+		l.members = append(l.members, x)
+	}
+}
+
+// shift moves a place that is there.
+func (m *place) shift(by int32) {
+	if m.there() {
+		m.prev += by
+		m.key += by
+		m.val += by
+		m.end += by
+		m.next += by
+	}
 }
 
 // lastImp is the impression being scanned.
@@ -536,69 +332,61 @@ func (s *layoutScan) lastImp() (m *impLayout, in int32) {
 	return &s.l.imps[n], int32(inImps + n*impContainers)
 }
 
-func (s *layoutScan) impValue(i, slot int) int {
+func (s *layoutScan) impValue(k, slot int) int {
 	m, in := s.lastImp()
 	switch slot {
 	case atPMP:
 		m.pmpDeals, m.deals, m.in[inDeals] = place{}, span{}, container{}
 		var at [1]place
-		i = s.nested(i, pmpObject, in+inPMP, at[:])
+		k = s.nested(k, pmpScan, in+inPMP, at[:])
 		m.pmpDeals = at[0]
-		return i
+		return k
 	case atImpExt:
 		from := int32(len(s.l.members))
-		i = s.nested(i, impExtObject, in+inImpExt, nil)
+		k = s.nested(k, impExtScan, in+inImpExt, nil)
 		m.ext = span{from, int32(len(s.l.members)) - from}
-		return i
+		return k
 	}
-	return s.skip(i)
+	return s.skip(k)
 }
 
-func (s *layoutScan) dealList(i int) int {
+func (s *layoutScan) dealList(k int) int {
 	l := s.l
 	m, in := s.lastImp()
 	m.deals, m.in[inDeals] = span{}, container{}
-	if s.b[i] != '[' {
-		return s.skip(i)
+	if s.b[s.x[k]] != '[' {
+		return s.skip(k)
 	}
-	from := int32(len(l.deals))
-	open, prev, n := i, i+1, int32(0)
-	i, done := s.firstItem(i)
-	for !done {
-		d := dealLayout{place: place{prev: int32(prev), key: int32(i), val: int32(i), ord: n}}
-		if i = s.deal(i, &d.id); i < 0 {
-			return i
+	from, open := int32(len(l.deals)), s.x[k]
+	prev := int32(open + 1)
+	for k++; s.b[s.x[k]] != ']'; {
+		d := dealLayout{place: place{prev: prev, key: int32(s.x[k]), val: int32(s.x[k]), ord: int32(len(l.deals)) - from}}
+		if k = s.deal(k, &d.id); k < 0 {
+			return k
 		}
-		n++
-		prev = i
-		d.end = int32(i)
-		if i, done = s.nextItem(i); done {
-			d.next = int32(i - 1)
-		} else {
-			d.next = int32(i)
-		}
+		k = s.item(k, &d.place)
+		prev = d.end
 		l.deals = append(l.deals, d)
 	}
-	if i >= 0 {
-		*l.container(in + inDeals) = container{open: int32(open), close: int32(i - 1), n: n}
-		m.deals = span{from, n}
-	}
-	return i
+	n := int32(len(l.deals)) - from
+	*l.container(in + inDeals) = container{open: int32(open), close: int32(s.x[k]), n: n}
+	m.deals = span{from, n}
+	return k + 1
 }
 
-func (s *layoutScan) deal(i int, id *Str) int {
-	if s.b[i] != '{' {
-		return s.skip(i)
+func (s *layoutScan) deal(k int, id *Str) int {
+	if s.b[s.x[k]] != '{' {
+		return s.skip(k)
 	}
 	var at [1]place
 	dead := len(s.l.dead)
-	i = s.object(i, dealObject, -1, at[:])
+	k = s.object(k, dealScan, -1, at[:])
 	// A deal stays as it is or goes: what is inside is not touched.
 	s.l.dead = s.l.dead[:dead]
-	if i >= 0 && at[0].there() && s.b[at[0].val] == '"' {
+	if k >= 0 && at[0].there() && s.b[at[0].val] == '"' {
 		s.str(int(at[0].val), id)
 	}
-	return i
+	return k
 }
 
 // bury orders the dead members and forgets those inside of others, whose

@@ -150,10 +150,10 @@ func wild(name string, v any) bool {
 		_, ok := v.(tree)
 		return !ok
 	}
-	return flagOf(v) == nil
+	return flagInTree(v) == nil
 }
 
-func flagOf(v any) any {
+func flagInTree(v any) any {
 	switch v := v.(type) {
 	case bool:
 		return map[bool]any{true: json.Number("1"), false: json.Number("0")}[v]
@@ -179,7 +179,7 @@ func moveTree(m tree, move Version, names ...string) {
 			delete(ext, name)
 			removed = true
 			if name == "gdpr" || name == "rwdd" {
-				old = flagOf(old)
+				old = flagInTree(old)
 			}
 			if v == nil {
 				m[name] = old
@@ -270,7 +270,7 @@ func editImp(m tree, e *ImpEdit, move Version) {
 	emptied := false
 	if ext, _ := m["ext"].(tree); move == V26 && ext["rwdd"] != nil && !wild("rwdd", ext["rwdd"]) {
 		if m["rwdd"] == nil {
-			m["rwdd"] = flagOf(ext["rwdd"])
+			m["rwdd"] = flagInTree(ext["rwdd"])
 		}
 		if e.Ext.Op == Keep {
 			delete(ext, "rwdd")
@@ -287,6 +287,16 @@ func editImp(m tree, e *ImpEdit, move Version) {
 			child(m, "ext")["rwdd"] = v
 		}
 	}
+}
+
+// impEdit is the edit of an impression, or nil.
+func impEdit(edits []ImpEdit, imp int32) *ImpEdit {
+	for i := range edits {
+		if edits[i].Imp == imp {
+			return &edits[i]
+		}
+	}
+	return nil
 }
 
 // randomEdit is an edit made of the bits of rnd, for a request with n
@@ -371,7 +381,7 @@ func checkPatch(t testing.TB, p *Patcher, body []byte, seed uint64) (patched boo
 	if seed%4 == 0 {
 		common = nil
 	}
-	if e := p.Begin(body, common); !e.OK() {
+	if e := p.Begin(&r, body, common); !e.OK() {
 		if json.Valid(body) && e.Code != TooDeep {
 			t.Fatalf("no patch: %v\n%s", e, body)
 		}

@@ -6,25 +6,25 @@ import (
 	"millrace/codec/unit"
 )
 
-// spliceKind is what a splice does.
-type spliceKind uint8
+// changeKind is what a change does.
+type changeKind uint8
 
 const (
-	replaces spliceKind = iota // the bytes [at, end) by the text
+	replaces changeKind = iota // the bytes [at, end) by the text
 	inserts                    // the text at the end of a container
 	cuts                       // a member or item, with one comma
 )
 
-// splice is one change of the body. The text of an inserting one begins with
+// change is one splice of the body. The text of an inserting one begins with
 // a comma, which is left out where nothing precedes it; that is known when it
 // is written, after all cuts in its container.
-type splice struct {
+type change struct {
 	at, end  int32
 	from, to int32 // of Patcher.text
 	in       int32
 	// Of a cut: the end of the member before it and its own, and its place.
 	prev, last, ord int32
-	kind            spliceKind
+	kind            changeKind
 }
 
 // made stands for a container that is being made in the text.
@@ -32,7 +32,7 @@ const made = int32(-1)
 
 func (p *Patcher) cut(in int32, m *place) {
 	if in != made {
-		p.splices = append(p.splices, splice{kind: cuts, at: m.key, end: m.next, in: in, prev: m.prev, last: m.end, ord: m.ord})
+		p.changes = append(p.changes, change{kind: cuts, at: m.key, end: m.next, in: in, prev: m.prev, last: m.end, ord: m.ord})
 	}
 }
 
@@ -48,7 +48,7 @@ func (p *Patcher) put(l *layout, in int32, m *place, name string) {
 		p.depth++
 		return
 	}
-	s := splice{kind: replaces, at: m.val, end: m.end, in: in, from: int32(len(p.text))}
+	s := change{kind: replaces, at: m.val, end: m.end, in: in, from: int32(len(p.text))}
 	if !m.there() {
 		c := l.container(in)
 		s.kind, s.at, s.end = inserts, c.close, c.close
@@ -57,7 +57,7 @@ func (p *Patcher) put(l *layout, in int32, m *place, name string) {
 			p.name(name)
 		}
 	}
-	p.splices = append(p.splices, s)
+	p.changes = append(p.changes, s)
 	p.depth = 1
 }
 
@@ -67,7 +67,7 @@ func (p *Patcher) name(name string) {
 
 func (p *Patcher) done() {
 	if p.depth--; p.depth == 0 {
-		p.splices[len(p.splices)-1].to = int32(len(p.text))
+		p.changes[len(p.changes)-1].to = int32(len(p.text))
 	}
 }
 
@@ -148,10 +148,12 @@ func (p *Patcher) addTexts(l *layout, slot int, name string, items []string) {
 // order sorts the splices by where they begin, those of one place as they were
 // made: they come nearly so. And it clears what writing counts.
 func (p *Patcher) order(l *layout) {
-	s := p.splices
+	s := p.changes
 	for i := range s {
-		c := l.container(s[i].in)
-		c.cut, c.lead, c.added = 0, 0, 0
+		if s[i].kind != replaces {
+			c := l.container(s[i].in)
+			c.cut, c.lead, c.added = 0, 0, 0
+		}
 		for k := i; k > 0 && s[k].at < s[k-1].at; k-- {
 			s[k], s[k-1] = s[k-1], s[k]
 		}
@@ -160,7 +162,7 @@ func (p *Patcher) order(l *layout) {
 
 // resolve is where the bytes copied before a splice end, the text that follows
 // and where copying goes on.
-func (p *Patcher) resolve(l *layout, s *splice) (upTo int32, text []byte, next int32) {
+func (p *Patcher) resolve(l *layout, s *change) (upTo int32, text []byte, next int32) {
 	text = p.text[s.from:s.to]
 	switch s.kind {
 	case inserts:
@@ -184,8 +186,8 @@ func (p *Patcher) resolve(l *layout, s *splice) (upTo int32, text []byte, next i
 
 func (p *Patcher) write(dst, body []byte, l *layout) []byte {
 	at := int32(0)
-	for i := range p.splices {
-		s := &p.splices[i]
+	for i := range p.changes {
+		s := &p.changes[i]
 		if s.at < at {
 			continue // inside of what was cut
 		}
@@ -198,8 +200,8 @@ func (p *Patcher) write(dst, body []byte, l *layout) []byte {
 
 func (p *Patcher) writeVector(dst [][]byte, body []byte, l *layout) (pieces [][]byte, size int) {
 	at := int32(0)
-	for i := range p.splices {
-		s := &p.splices[i]
+	for i := range p.changes {
+		s := &p.changes[i]
 		if s.at < at {
 			continue
 		}

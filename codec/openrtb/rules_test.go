@@ -44,7 +44,7 @@ func checkRefusals(t *testing.T, cases []refusal) {
 
 const oneImp = `"imp":[{"id":"1","banner":{}}]`
 
-func TestRule1MalformedHasAPlainReason(t *testing.T) {
+func TestRule01MalformedHasAPlainReason(t *testing.T) {
 	checkRefusals(t, []refusal{
 		{``, Syntax, "not valid JSON (byte 0)"},
 		{`   `, Syntax, "not valid JSON (byte 3)"},
@@ -67,7 +67,7 @@ func TestRule1MalformedHasAPlainReason(t *testing.T) {
 	})
 }
 
-func TestRule3UnknownNeverRejects(t *testing.T) {
+func TestRule03UnknownNeverRejects(t *testing.T) {
 	r := mustParse(t, `{"id":"a","x-new":{"deep":[1,{"y":null}]},"at":77,"imp":[{"id":"1","banner":{"api":[99999],"pos":-3},"hologram":{"w":"tall"},
 		"ext":{"a": 1 , "b":"\u00e9"}}],"device":{"devicetype":900},"app":{"page":7},"ext": {"keep" : [ 1,2 ]}}`)
 	if r.At != 77 || r.Device.DeviceType != 900 || r.Inventory.Kind != AppInventory {
@@ -81,7 +81,7 @@ func TestRule3UnknownNeverRejects(t *testing.T) {
 	}
 }
 
-func TestRule4Required(t *testing.T) {
+func TestRule04Required(t *testing.T) {
 	checkRefusals(t, []refusal{
 		{`{}`, Missing, "id: missing"},
 		{`{"id":"",` + oneImp + `}`, Missing, "id: missing"},
@@ -118,7 +118,7 @@ func TestRule4Required(t *testing.T) {
 	}
 }
 
-func TestRule5WildNumbers(t *testing.T) {
+func TestRule05WildNumbers(t *testing.T) {
 	r := mustParse(t, `{"id":"a","tmax":933.33,"at":"1","imp":[{"id":"1","bidfloor":"1.5","secure":"1","banner":{"w":"300","h":250.0,
 		"format":[{"w":3e2,"h":"250"},{"w":-1,"h":2},{"w":1e999,"h":2},{"w":"wide"},{"w":728,"h":90},null],"battr":[1,"2",null,3.5,4]}}]}`)
 	b := &r.Imp[0].Banner
@@ -141,11 +141,11 @@ func TestRule5WildNumbers(t *testing.T) {
 	})
 }
 
-func TestRule5UnreadableSideIssuesDoNotRefuse(t *testing.T) {
+func TestRule05UnreadableSideIssuesDoNotRefuse(t *testing.T) {
 	mustParse(t, `{"id":"a","cattax":1e999,"allimps":"x",`+oneImp+`,"site":{"cattax":"x"},"user":{"yob":-1e99},"source":{"fd":NaN}}`)
 }
 
-func TestRule5InvalidObjectIsAllThatIsInvalid(t *testing.T) {
+func TestRule05InvalidObjectIsAllThatIsInvalid(t *testing.T) {
 	r := mustParse(t, `{"id":"a","imp":[
 		{"id":"1","banner":{"w":NaN},"video":{"w":640}},
 		{"id":"2","banner":{"w":-300}},
@@ -176,7 +176,7 @@ func TestRule5InvalidObjectIsAllThatIsInvalid(t *testing.T) {
 	}
 }
 
-func TestRule5NullIsAbsentAndLastDuplicateWins(t *testing.T) {
+func TestRule05NullIsAbsentAndLastDuplicateWins(t *testing.T) {
 	r := mustParse(t, `{"id":"old","id":"new","cur":["EUR"],"cur":null,"bcat":[null,"IAB1",null],"tmax":5,"tmax":null,
 		"imp":[{"id":"9","banner":{}},{"id":"8","banner":{}}],
 		"imp":[{"id":"1","banner":{"w":1},"banner":null,"video":null,"native":{},"pmp":{"private_auction":1,"deals":[{"id":"d"}]},"pmp":{"private_auction":0}}],
@@ -195,7 +195,7 @@ func TestRule5NullIsAbsentAndLastDuplicateWins(t *testing.T) {
 	}
 }
 
-func TestRule5Caps(t *testing.T) {
+func TestRule05Caps(t *testing.T) {
 	nest := func(n int) string {
 		return `{"id":"a",` + oneImp + `,"x":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}`
 	}
@@ -214,7 +214,7 @@ func TestRule5Caps(t *testing.T) {
 	}
 }
 
-func TestRule9FloorCurrencies(t *testing.T) {
+func TestRule09FloorCurrencies(t *testing.T) {
 	r := mustParse(t, `{"id":"a","imp":[{"id":"1","banner":{},"bidfloor":0.1,"bidfloorcur":"eur","pmp":{"deals":[{"id":"d","bidfloor":1e-05},{"id":"e","bidfloor":2,"bidfloorcur":"GBP","at":3}]}},{"id":"2","video":{}}]}`)
 	m, d := &r.Imp[0], r.Deals(r.Imp[0].Deals)
 	if m.BidFloor != 100_000 || m.BidFloorCur.String() != "EUR" || r.Imp[1].BidFloorCur != unit.USD || r.Imp[1].HasBidFloor {

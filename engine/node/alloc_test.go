@@ -109,7 +109,7 @@ func link(body []byte, kind int) []byte {
 }
 
 // mixed are n requests as exchanges send them: banners of several sizes, video,
-// native, two impressions; sites and apps; users who come back, and strangers.
+// audio, native, two impressions; sites and apps; users who come back, and strangers.
 func mixed(n int) [][]byte {
 	r := rand.New(rand.NewPCG(1, 2))
 	pick := func(s ...string) string { return s[r.IntN(len(s))] }
@@ -118,6 +118,7 @@ func mixed(n int) [][]byte {
 		media := []string{
 			`"banner":{"w":300,"h":250}`, `"banner":{"format":[{"w":728,"h":90},{"w":970,"h":250}]}`, `"banner":{"w":320,"h":50,"battr":[1,3]}`,
 			`"video":{"mimes":["video/mp4"],"protocols":[2,3,7],"w":640,"h":360,"minduration":5,"maxduration":60}`,
+			`"audio":{"mimes":["audio/mpeg"],"protocols":[2,3,7],"maxduration":30,"companionad":[{"w":300,"h":250}]}`,
 			`"native":{"request":"{\"ver\":\"1.2\",\"assets\":[{\"id\":1,\"required\":1,\"title\":{\"len\":90}},{\"id\":2,\"img\":{\"type\":3,\"wmin\":600,\"hmin\":300}}]}"}`,
 			`"banner":{"w":11,"h":12}`,
 		}

@@ -38,11 +38,25 @@ func (n *Node) watchCatalog() error {
 	return nil
 }
 
-// distribute prepares each shard's catalog here and hands it over inside the
-// shard's turn, where it costs a pointer.
+// distribute prepares each shard's catalog here, with the models made ready for
+// it, and hands it over inside the shard's turn, where it costs a pointer.
 func (n *Node) distribute(ctx context.Context, s *campaign.Snapshot) error {
+	n.models.mu.Lock()
+	defer n.models.mu.Unlock()
 	started := n.clock.Mono()
 	swaps := serve.PrepareCatalog(s, selection.Default(), len(n.cores))
+	totals, err := n.models.totals(ctx)
+	if err != nil {
+		return err
+	}
+	models, err := n.models.prepare(s, totals)
+	if err != nil {
+		return err
+	}
+	n.models.snapshot = s
+	for i := range swaps {
+		swaps[i].Models = models[i]
+	}
 	for i, core := range n.cores {
 		err := n.group.Invoke(ctx, unit.ShardID(i), func(*shards.Shard[serve.Message]) { core.Load(swaps[i]) })
 		if err != nil {

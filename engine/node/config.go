@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"millrace/codec/gzip"
 	"millrace/codec/strict"
 )
 
@@ -26,9 +27,11 @@ type Config struct {
 	LogLevel    string        `yaml:"log_level" help:"debug, info, warn or error; can be changed at run time on the admin server"`
 	DebugHeader bool          `yaml:"debug_header" help:"explain a decision to whoever sends X-Millrace-Debug: 1; shows prices and targeting, keep it off on the open internet"`
 	Limits      LimitsConfig  `yaml:"limits" help:"bounds on what clients may ask for; what goes over is refused by name and counted"`
+	Gzip        GzipConfig    `yaml:"gzip" help:"compression of answers; compressed requests are always taken"`
 	Shard       ShardConfig   `yaml:"shard" help:"queues and tables of one shard"`
 	Budget      BudgetConfig  `yaml:"budget" help:"leases, reservations and the journal of money"`
 	Tokens      TokensConfig  `yaml:"tokens" help:"signing of the tracking URLs"`
+	Model       ModelConfig   `yaml:"model" help:"prediction of clicks and conversions"`
 	Memory      MemoryConfig  `yaml:"memory" help:"Go's collector"`
 }
 
@@ -56,12 +59,29 @@ type LimitsConfig struct {
 	Depth        int           `yaml:"depth" help:"nesting of a request's JSON; more is 400"`
 }
 
+// GzipMode says whether answers are compressed.
+type GzipMode string
+
+// The modes of compression.
+const (
+	GzipOff  GzipMode = "off"
+	GzipAuto GzipMode = "auto"
+)
+
+// GzipConfig is how answers are compressed.
+type GzipConfig struct {
+	Answers  GzipMode     `yaml:"answers" help:"auto: for clients whose Accept-Encoding asks for it; off: for none. It costs some 20 µs an answer"`
+	BytesMin strict.Bytes `yaml:"bytes_min" help:"shorter answers are sent as they are"`
+	Level    int          `yaml:"level" help:"1 (fastest) to 9 (smallest)"`
+}
+
 // ShardConfig sizes one shard.
 type ShardConfig struct {
 	MailboxSlots   int           `yaml:"mailbox_slots" help:"messages that may wait for a shard; a power of two; full is 503"`
 	Batch          int           `yaml:"batch" help:"messages handled before timers and effects get their turn"`
 	Stall          time.Duration `yaml:"stall" help:"a callback that takes longer is counted and its kind named"`
 	FrequencySlots int           `yaml:"frequency_slots" help:"user and line pairs whose frequency caps a shard remembers"`
+	UserSlots      int           `yaml:"user_slots" help:"users whose impressions and clicks a shard remembers for prediction, 260 bytes each; those not heard of for longest are forgotten for others"`
 }
 
 // BudgetConfig is money's part.
@@ -82,6 +102,17 @@ type TokensConfig struct {
 type TokenKey struct {
 	ID     int    `yaml:"id" help:"1 to 255, written in clear in every token"`
 	Secret Secret `yaml:"secret" help:"at least 32 characters, kept secret, the same on every node"`
+}
+
+// ModelConfig says what predicts.
+type ModelConfig struct {
+	Bundle         string        `yaml:"bundle" help:"file of a signed model bundle; empty: no model, rates are counted and smoothed"`
+	Keys           []string      `yaml:"keys" help:"public keys whose bundles are trusted, as millrace model key prints them. In the environment: key,key"`
+	Poll           time.Duration `yaml:"poll" help:"how often the bundle's file is looked at for changes; 0 is only on SIGHUP or POST /reload"`
+	Refresh        time.Duration `yaml:"refresh" help:"how often what a model knows of the ads' own results is renewed; 0 is only with a new catalog or model"`
+	Rollout        bool          `yaml:"rollout" help:"a newer bundle is tried in shadow, then on a growing share of users, and rolled back when it does worse; false: it serves all at once"`
+	AllowDowngrade bool          `yaml:"allow_downgrade" help:"an older bundle than the one in force is accepted"`
+	Latency        time.Duration `yaml:"latency" help:"what a decision may cost before less is predicted: first the last predictions known, then smoothed counts, then the catalog's priors"`
 }
 
 // MemoryConfig steers the collector.
@@ -117,11 +148,13 @@ func Default() Config {
 			Imps:         100,
 			Depth:        64,
 		},
+		Gzip: GzipConfig{Answers: GzipAuto, BytesMin: 2 << 10, Level: gzip.LevelFastest},
 		Shard: ShardConfig{
 			MailboxSlots:   8192,
 			Batch:          128,
 			Stall:          time.Millisecond,
 			FrequencySlots: 1 << 20,
+			UserSlots:      1 << 17,
 		},
 		Budget: BudgetConfig{
 			ReservationTTL:   5 * time.Minute,
@@ -129,6 +162,9 @@ func Default() Config {
 			JournalRetention: 72 * time.Hour,
 		},
 		Tokens: TokensConfig{TTL: 24 * time.Hour},
+		Model: ModelConfig{
+			Poll: 2 * time.Second, Refresh: time.Minute, Rollout: true, Latency: 2 * time.Millisecond,
+		},
 		Memory: MemoryConfig{GC: 100},
 	}
 }

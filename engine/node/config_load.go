@@ -249,6 +249,13 @@ func (f leaf) set(text string) error {
 			*p = cpus
 		}
 		return err
+	case *[]string:
+		*p = nil
+		for part := range strings.SplitSeq(text, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				*p = append(*p, part)
+			}
+		}
 	case *[]TokenKey:
 		keys, err := parseKeys(text)
 		if err == nil {

@@ -35,6 +35,11 @@ func plain(v reflect.Value) any {
 			return []int{}
 		}
 		return t
+	case []string:
+		if t == nil {
+			return []string{}
+		}
+		return t
 	case []TokenKey:
 		keys := make([]any, len(t))
 		for i, k := range t {

@@ -151,6 +151,12 @@ func TestValidateNamesField(t *testing.T) {
 		"tokens.ttl":             func(c *Config) { c.Tokens.TTL = 0 },
 		"tokens.active":          func(c *Config) { c.Tokens.Active = 9 },
 		"tokens.keys[0].secret":  func(c *Config) { c.Tokens.Keys = []TokenKey{{1, NewSecret(hidden)}} },
+		"shard.user_slots":       func(c *Config) { c.Shard.UserSlots = 10 },
+		"model.keys":             func(c *Config) { c.Model.Bundle = "x.bundle" },
+		"model.keys[0]":          func(c *Config) { c.Model.Keys = []string{"a"} },
+		"model.poll":             func(c *Config) { c.Model.Poll = 1 },
+		"model.refresh":          func(c *Config) { c.Model.Refresh = 1 },
+		"model.latency":          func(c *Config) { c.Model.Latency = 0 },
 		"memory.limit":           func(c *Config) { c.Memory.Limit = 1 },
 		"memory.gc":              func(c *Config) { c.Memory.GC = 0 },
 	}
@@ -174,7 +180,7 @@ func TestEveryFieldHasHelpAndVariable(t *testing.T) {
 		}
 		text := f.text()
 		switch f.value.Interface().(type) {
-		case []int, []TokenKey:
+		case []int, []string, []TokenKey:
 			text = ""
 		}
 		got, origins, faults := Load("", []string{f.env() + "=" + text}, nil)
@@ -193,7 +199,7 @@ func TestPrintedFileReadsBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, _, faults := Load(writeFile(t, b.String()), nil, nil)
-		got.Tokens.Keys = nil // an empty list reads back as one, not as nil
+		got.Tokens.Keys, got.Model.Keys = nil, nil // an empty list reads back as one, not as nil
 		if faults != nil || !reflect.DeepEqual(got, c) {
 			t.Fatalf("%v\n%s", faults, b.String())
 		}

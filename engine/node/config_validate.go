@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"millrace/codec/gzip"
 	"millrace/codec/strict"
+	"millrace/models/bundle"
 )
 
 // faultList gathers the faults of a configuration; places are added by Load.
@@ -54,9 +56,11 @@ func (c Config) Validate() strict.Faults {
 		l.add("log_level", fmt.Sprintf("%q is not a log level", c.LogLevel), "use debug, info, warn or error")
 	}
 	c.Limits.validate(l)
+	c.Gzip.validate(l)
 	c.Shard.validate(l)
 	c.Budget.validate(l)
 	c.Tokens.validate(l)
+	c.Model.validate(l)
 	if c.Memory.Limit != 0 {
 		l.sized("memory.limit", c.Memory.Limit, 64<<20, 1<<50)
 	}
@@ -134,6 +138,14 @@ func (c LimitsConfig) validate(l *faultList) {
 	l.between("limits.depth", int64(c.Depth), 8, 1000)
 }
 
+func (c GzipConfig) validate(l *faultList) {
+	if c.Answers != GzipOff && c.Answers != GzipAuto {
+		l.add("gzip.answers", fmt.Sprintf("%q is not a mode", c.Answers), strict.Remedy(string(c.Answers), []string{string(GzipOff), string(GzipAuto)}))
+	}
+	l.sized("gzip.bytes_min", c.BytesMin, 256, 1<<30)
+	l.between("gzip.level", int64(c.Level), gzip.LevelFastest, gzip.LevelBest)
+}
+
 func (c ShardConfig) validate(l *faultList) {
 	l.between("shard.mailbox_slots", int64(c.MailboxSlots), 64, 1<<20)
 	if n := c.MailboxSlots; n > 0 && n&(n-1) != 0 {
@@ -142,6 +154,7 @@ func (c ShardConfig) validate(l *faultList) {
 	l.between("shard.batch", int64(c.Batch), 1, 65_536)
 	l.lasting("shard.stall", c.Stall, 10*time.Microsecond, 10*time.Second)
 	l.between("shard.frequency_slots", int64(c.FrequencySlots), 1024, 1<<30)
+	l.between("shard.user_slots", int64(c.UserSlots), 1024, 1<<28)
 }
 
 func (c BudgetConfig) validate(l *faultList) {
@@ -174,6 +187,24 @@ func (c TokensConfig) validate(l *faultList) {
 	case c.Active != 0 && !ids[c.Active]:
 		l.add("tokens.active", fmt.Sprintf("there is no key %d", c.Active), "use the id of one of tokens.keys")
 	}
+}
+
+func (c ModelConfig) validate(l *faultList) {
+	for i, k := range c.Keys {
+		if _, err := bundle.ParsePublicKey(k); err != nil {
+			l.add(fmt.Sprintf("model.keys[%d]", i), err.Error(), "write the line that millrace model key prints")
+		}
+	}
+	if c.Bundle != "" && len(c.Keys) == 0 {
+		l.add("model.keys", "a bundle and no key that may have signed it", "list the public keys that you trust")
+	}
+	if c.Poll != 0 {
+		l.lasting("model.poll", c.Poll, 100*time.Millisecond, 24*time.Hour)
+	}
+	if c.Refresh != 0 {
+		l.lasting("model.refresh", c.Refresh, time.Second, 24*time.Hour)
+	}
+	l.lasting("model.latency", c.Latency, 10*time.Microsecond, time.Second)
 }
 
 // ActiveKey is the index in Keys of the key that signs; -1 without keys.

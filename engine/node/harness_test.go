@@ -55,6 +55,7 @@ func testConfig(t testing.TB) Config {
 	c.CatalogPoll = 0
 	c.Shards = 2
 	c.Shard.FrequencySlots = 4096
+	c.Shard.UserSlots = 4096
 	c.Budget.JournalSegment = 1 << 20
 	c.Limits.Connections, c.Limits.InFlight = 256, 256
 	writeCatalog(t, c, testCatalog)

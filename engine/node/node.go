@@ -48,6 +48,7 @@ type Node struct {
 	ingress *ingress.Server
 	admin   *admin.Server
 	catalog *campaign.Watcher
+	models  *models
 
 	stopOnce sync.Once
 	stopErr  error
@@ -87,6 +88,9 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	if err := n.openMoney(o.files); err != nil {
 		return err
 	}
+	if err := n.newModels(); err != nil {
+		return err
+	}
 	if err := n.listen(keys); err != nil {
 		return err
 	}
@@ -106,6 +110,7 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	if n.cfg.CatalogPoll > 0 {
 		n.catalog.Start(context.Background())
 	}
+	n.models.start(context.Background())
 	return nil
 }
 
@@ -194,6 +199,10 @@ func (n *Node) coreConfig() serve.Config {
 	c.Caps.Entries = n.cfg.Shard.FrequencySlots
 	c.Caps.Seed = rand.Uint64() // nobody who chooses user ids can aim them at one slot
 	c.EventsPendingMax = n.cfg.Limits.InFlight
+	c.Users.Users, c.Users.Seed = n.cfg.Shard.UserSlots, rand.Uint64()
+	c.Ladder.CostMax = n.cfg.Model.Latency
+	c.Maturity = n.models.machine.Plan().Maturity
+	c.Clock = n.clock
 	return c
 }
 
@@ -257,6 +266,10 @@ func (n *Node) listen(keys *event.Keyring) error {
 	c.ConnectionsMax, c.InFlightMax, c.PipelineMax = l.Connections, l.InFlight, l.Pipeline
 	c.HeadBytesMax, c.BodyBytesMax = int(l.HeadBytes), int(l.BodyBytes)
 	c.HeadTimeout, c.BodyTimeout, c.IdleTimeout, c.WriteTimeout = l.HeadTimeout, l.BodyTimeout, l.IdleTimeout, l.WriteTimeout
+	c.GzipBytesMin, c.GzipLevel = int(n.cfg.Gzip.BytesMin), n.cfg.Gzip.Level
+	if n.cfg.Gzip.Answers == GzipOff {
+		c.GzipBytesMin = 0
+	}
 	c.NewAttachment = n.gate.NewAttachment
 	var err error
 	if n.ingress, err = ingress.Listen(c, n.clock, n.registry, n.gate); err != nil {
@@ -303,9 +316,18 @@ func (n *Node) Addr() net.Addr { return n.ingress.Addr() }
 // AdminAddr is where the admin server listens.
 func (n *Node) AdminAddr() net.Addr { return n.admin.Addr() }
 
-// Reload reads the catalog again. A faulty file changes nothing, and its faults
-// are the error.
-func (n *Node) Reload() error { return n.catalog.Reload() }
+// Reload reads the catalog and the model's bundle again. A faulty file changes
+// nothing, and its faults are the error.
+func (n *Node) Reload() error {
+	err := n.catalog.Reload()
+	if n.cfg.Model.Bundle == "" {
+		return err
+	}
+	if errors.Is(err, campaign.ErrNoFile) {
+		err = nil // the bundle is what there is to reload
+	}
+	return errors.Join(err, n.models.reload(context.Background()))
+}
 
 // Stop ends the node: no new bids, requests in flight answered, money returned,
 // journal closed. ctx bounds it; whatever it cuts short is recovered from the
@@ -323,6 +345,9 @@ func (n *Node) stop(ctx context.Context) error {
 	}
 	if n.catalog != nil {
 		n.catalog.Stop()
+	}
+	if n.models != nil {
+		n.models.close()
 	}
 	if n.ingress != nil {
 		keep(n.ingress.Shutdown(ctx))

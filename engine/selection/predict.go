@@ -152,9 +152,9 @@ func (p *Predictor) encode(s *Selector) {
 }
 
 // begin readies an arm for the impression and returns a bound of what it can
-// predict. Of whom nothing can be remembered the context's model predicts: the
+// predict: of this request, where it is worth the work to find. Of whom nothing can be remembered the context's model predicts: the
 // other one was trained on users.
-func (p *Predictor) begin(s *Selector, a *Arm) bound {
+func (p *Predictor) begin(s *Selector, a *Arm, close bool) bound {
 	p.encode(s)
 	p.begun, p.converting, p.full = a, false, s.known
 	scorer, f := a.ctr, &a.model.ctr
@@ -162,10 +162,14 @@ func (p *Predictor) begin(s *Selector, a *Arm) bound {
 		scorer, f = a.context, &a.model.context
 	}
 	scorer.Begin(p.request)
-	_, raw := scorer.Bounds()
+	most := f.most
+	if close {
+		_, raw := scorer.Bounds()
+		most = f.bound(raw)
+	}
 	// Rates are kept as float32s: so are their bounds, that rounding can't carry
 	// a rate past its bound.
-	return bound{float64(float32(f.bound(raw))), float64(float32(a.model.cvr.most))}
+	return bound{float64(float32(most)), float64(float32(a.model.cvr.most))}
 }
 
 // score predicts click rates, and where a creative pays by conversion those of
@@ -249,7 +253,7 @@ func (s *Selector) Other(arm rollout.Arm, creative uint32) (ctr float64, ok bool
 	if a == nil || a.model.slots[creative] == noAd {
 		return 0, false
 	}
-	p.begin(s, a)
+	p.begin(s, a, false)
 	s.batch[0] = scored{Bid: auction.Bid{Creative: creative}}
 	p.score(s, s.batch[:1])
 	return float64(s.batch[0].ctr), s.batch[0].sound()

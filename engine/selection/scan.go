@@ -91,7 +91,7 @@ func (s *Selector) scoreBatch(bids []scored, lost *[ReasonCount]uint32) {
 	}
 	c := s.catalog
 	if s.predictor.begun != s.arm {
-		s.predictor.begin(s, s.arm) // the other arm predicted in between
+		s.predictor.begin(s, s.arm, false) // the other arm predicted in between
 	}
 	s.predictor.score(s, bids)
 	s.scores += len(bids)
@@ -221,7 +221,7 @@ func (s *Selector) most(i campaign.LineIndex, l *campaign.LineItem) (price, rank
 		return c.bounds[i], c.ranks[i]
 	case s.scoring:
 		if !s.bounded {
-			s.bound, s.bounded = s.predictor.begin(s, s.arm), true
+			s.bound, s.bounded = s.predictor.begin(s, s.arm, s.candidates > batch), true
 		}
 		price = expected(l, s.bound.ctr, s.bound.cvr)
 		return price, weigh(price, c.lineWeights[i])

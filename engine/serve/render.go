@@ -15,6 +15,7 @@ import (
 type renderer struct {
 	vars       creative.Vars
 	native     openrtb.NativeRequest
+	details    openrtb.Details
 	token      event.Token
 	impression []byte
 	click      []byte
@@ -31,7 +32,7 @@ func (c *Core) renderBid(x *Context, w *winner) bool {
 	if cr.Media == openrtb.NativeMedia && d.render.native.Parse(imp.Native.Request) {
 		native = &d.render.native
 	}
-	fit, ok := cr.Template.Fits(&x.Request, imp, native)
+	fit, ok := cr.Template.Fits(&x.Request, imp, native, &d.render.details)
 	if !ok {
 		return false
 	}

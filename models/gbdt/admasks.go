@@ -63,17 +63,6 @@ func clearFalse(masks []uint64, list []clearing, x float32) {
 	}
 }
 
-// clearTrue clears the right subtrees of the nodes whose test of x is true.
-func clearTrue(masks []uint64, list []clearing, x float32) {
-	for i := range list {
-		e := &list[i]
-		if !(x <= e.threshold) {
-			return
-		}
-		masks[e.word] &= e.keep
-	}
-}
-
 func (m *AdMasks) row(ad int) []uint64 {
 	stride := m.model.stride
 	return m.masks[ad*stride : (ad+1)*stride]
@@ -96,4 +85,13 @@ func alignedWords(n int) []uint64 {
 		skip = int(64-at) / 8
 	}
 	return slices.Clip(w[skip : skip+n])
+}
+
+// alignedFloats begins at a cache line.
+func alignedFloats[T float32 | float64](n int) []T {
+	if n == 0 {
+		return nil
+	}
+	size := int(unsafe.Sizeof(T(0)))
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(alignedWords((n*size+7)/8)))), n)
 }

@@ -3,7 +3,9 @@ package gbdt
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
+	"unsafe"
 )
 
 // maxKernelLeaves is what the 16-bit node numbers of the flat walk hold.
@@ -28,23 +30,37 @@ type Compiled struct {
 	full     []uint64
 	leaves   []float64
 	segments []segment // in tree order; a tree's are consecutive
-	treeEnd  []int32   // end of each tree's segments
 
-	// What outcomes of single-side nodes clear, by view. A node whose test is
-	// false clears its left subtree. On the request side a true one clears its
-	// right subtree too: what is left are exactly the leaves some candidate can
-	// reach, so that nodes of pairs can be dropped.
-	requestFalse, requestTrue, adFalse clearLists
-	pairs                              []pairNode // nodes of pairs, by segment
+	// Nodes by side. One whose test is false clears its left subtree. On the
+	// request side a true one clears its right subtree too: what is left are
+	// exactly the leaves some candidate can reach, so that most nodes of pairs
+	// need not be looked at.
+	request      []requestNode // by word
+	requestFirst []int32       // of each word, and the end
+	adFalse      clearLists
+	pairLeft     []uint64 // by segment: the leaves that a false test clears
+	pairTest     []uint64 // threshold and row, as pairTest packs them
+	pairRows     pairRows
 
 	flat flatForest
+	simd simdTables
+}
+
+// requestNode is a node of a request column in one of the words of its subtree:
+// what each outcome keeps there.
+type requestNode struct {
+	threshold           float32
+	key                 int32 // of the threshold
+	view                uint32
+	keepFalse, keepTrue uint64
 }
 
 // segment is the part of a tree that lies in one word.
 type segment struct {
 	bits               uint64
-	word               int32
-	firstPair, endPair int32
+	word               uint32
+	firstPair, endPair uint32 // as many as fill cache lines
+	tree               uint32 // see programStep
 }
 
 // clearing is one word of what a node clears.
@@ -62,14 +78,6 @@ type clearLists struct {
 }
 
 func (l *clearLists) of(view int) []clearing { return l.entries[l.first[view]:l.first[view+1]] }
-
-// pairNode is a node of a request × ad column, in one of the words of its left
-// subtree.
-type pairNode struct {
-	left      uint64 // the leaves a false test clears
-	threshold float32
-	view      int32
-}
 
 // Compile brings the forest to the forms that kernels run, for rows whose
 // columns fall to the sides as split says. The forest must not change after.
@@ -89,27 +97,47 @@ func Compile(f *Forest, split Split) (*Compiled, error) {
 	}
 	c.words = len(c.full)
 	c.stride = (c.words + 7) &^ 7
-	c.requestFalse = gather(b.requestFalse, len(c.views[RequestSide]), true)
-	c.requestTrue = gather(b.requestTrue, len(c.views[RequestSide]), false)
-	c.adFalse = gather(b.adFalse, len(c.views[AdSide]), true)
+	b.gatherRequest()
+	c.adFalse = gather(b.adFalse, len(c.views[AdSide]))
+	c.pairRows.assign(split.Cross, c.views[CrossSide])
+	c.pairLeft, c.pairTest = alignedWords(len(b.pairs)), alignedWords(len(b.pairs))
+	for i, p := range b.pairs {
+		if p.left != 0 {
+			c.pairLeft[i], c.pairTest[i] = p.left, pairTest(p.threshold, c.pairRows.row[p.view])
+		}
+	}
 	if n := len(c.views[0]) + len(c.views[1]) + len(c.views[2]); n >= 1<<16 {
 		return nil, fmt.Errorf("the nodes read %d different views of columns, kernels take %d: train on fewer columns or categorical splits", n, 1<<16-1)
 	}
 	c.numberFlatViews(b.flatViews)
+	c.simd.build(c)
 	return c, nil
+}
+
+// pairTest packs what a node of pairs compares: the threshold, and where its
+// values begin among a pass's pairs.
+func pairTest(threshold float32, row int32) uint64 {
+	return uint64(math.Float32bits(threshold)) | uint64(row)*lanes<<32
 }
 
 // compiler is what is needed only while compiling.
 type compiler struct {
 	*Compiled
-	seen                               map[viewKey]int32
-	requestFalse, requestTrue, adFalse []sideClearing
-	used                               int // bits of the last word
-	bit                                int // of the leaf met next, counted from the tree's first word
-	tree                               *Tree
-	first                              int // first word of the tree
-	treePairs                          []wordPair
-	flatViews                          []flatView
+	seen      map[viewKey]int32
+	request   []wordRequest
+	adFalse   []sideClearing
+	pairs     []wordPair
+	used      int // bits of the last word
+	bit       int // of the leaf met next, counted from the tree's first word
+	tree      *Tree
+	first     int // first word of the tree
+	treePairs []wordPair
+	flatViews []flatView
+}
+
+type wordRequest struct {
+	word int32
+	requestNode
 }
 
 type sideClearing struct {
@@ -118,8 +146,10 @@ type sideClearing struct {
 }
 
 type wordPair struct {
-	word int32
-	pairNode
+	word      int32
+	left      uint64
+	threshold float32
+	view      int32
 }
 
 func (b *compiler) addTree(t *Tree) error {
@@ -182,22 +212,30 @@ func (b *compiler) descend(i int32) {
 	middle := b.bit
 	b.child(n.Right)
 	side, number, threshold := b.viewOf(b.seen, b.tree, n)
+	if side == RequestSide {
+		b.eachWord(first, b.bit, func(word int32, _ uint64) {
+			from := (int(word) - b.first) * 64 // bits of this word left and right of the middle
+			node := requestNode{threshold, key(threshold), uint32(number), ^clampRange(first-from, middle-from), ^clampRange(middle-from, b.bit-from)}
+			b.request = append(b.request, wordRequest{word, node})
+		})
+		return
+	}
 	b.eachWord(first, middle, func(word int32, bits uint64) {
-		e := sideClearing{number, clearing{threshold, word, ^bits}}
-		switch side {
-		case RequestSide:
-			b.requestFalse = append(b.requestFalse, e)
-		case AdSide:
-			b.adFalse = append(b.adFalse, e)
-		default:
-			b.treePairs = append(b.treePairs, wordPair{word, pairNode{bits, threshold, number}})
+		if side == AdSide {
+			b.adFalse = append(b.adFalse, sideClearing{number, clearing{threshold, word, ^bits}})
+		} else {
+			b.treePairs = append(b.treePairs, wordPair{word, bits, threshold, number})
 		}
 	})
-	if side == RequestSide {
-		b.eachWord(middle, b.bit, func(word int32, bits uint64) {
-			b.requestTrue = append(b.requestTrue, sideClearing{number, clearing{threshold, word, ^bits}})
-		})
+}
+
+// clampRange is bitRange of what lies in one word.
+func clampRange(first, end int) uint64 {
+	first, end = max(first, 0), min(end, 64)
+	if first >= end {
+		return 0
 	}
+	return bitRange(first, end)
 }
 
 func (b *compiler) child(i int32) {
@@ -222,30 +260,42 @@ func (b *compiler) eachWord(first, end int, do func(word int32, bits uint64)) {
 func (b *compiler) cutSegments(at, n int) {
 	slices.SortStableFunc(b.treePairs, func(x, y wordPair) int { return cmp.Compare(x.word, y.word) })
 	b.first = 0
+	tree := uint32(0)
+	if at/64 != (at+n-1)/64 {
+		tree = uint32(len(b.flat.depth)) + 1
+	}
 	b.eachWord(at, at+n, func(word int32, bits uint64) {
-		s := segment{bits: bits, word: word, firstPair: int32(len(b.pairs))}
+		s := segment{bits: bits, word: uint32(word), firstPair: uint32(len(b.pairs)), tree: tree}
 		for _, p := range b.treePairs {
 			if p.word == word {
-				b.pairs = append(b.pairs, p.pairNode)
+				b.pairs = append(b.pairs, p)
 			}
 		}
-		s.endPair = int32(len(b.pairs))
+		for len(b.pairs)%8 != 0 {
+			b.pairs = append(b.pairs, wordPair{}) // clears nothing: never open
+		}
+		s.endPair = uint32(len(b.pairs))
 		b.segments = append(b.segments, s)
 	})
-	b.treeEnd = append(b.treeEnd, int32(len(b.segments)))
 }
 
-// gather orders clearings by view and threshold: rising where they apply when x
-// is above the threshold, falling where they apply when it is not.
-func gather(all []sideClearing, views int, rising bool) clearLists {
+// gatherRequest orders the request side's nodes by word.
+func (b *compiler) gatherRequest() {
+	slices.SortStableFunc(b.request, func(x, y wordRequest) int { return cmp.Compare(x.word, y.word) })
+	b.requestFirst = make([]int32, b.words+1)
+	for i, n := range b.request {
+		b.Compiled.request = append(b.Compiled.request, n.requestNode)
+		b.requestFirst[n.word+1] = int32(i) + 1
+	}
+	for w := range b.words {
+		b.requestFirst[w+1] = max(b.requestFirst[w+1], b.requestFirst[w])
+	}
+}
+
+// gather orders clearings by view and rising threshold.
+func gather(all []sideClearing, views int) clearLists {
 	slices.SortStableFunc(all, func(x, y sideClearing) int {
-		if d := cmp.Compare(x.view, y.view); d != 0 {
-			return d
-		}
-		if rising {
-			return cmp.Compare(x.threshold, y.threshold)
-		}
-		return cmp.Compare(y.threshold, x.threshold)
+		return cmp.Or(cmp.Compare(x.view, y.view), cmp.Compare(x.threshold, y.threshold))
 	})
 	l := clearLists{first: make([]int32, views+1), entries: make([]clearing, len(all))}
 	for i, e := range all {
@@ -260,3 +310,11 @@ func gather(all []sideClearing, views int, rising bool) clearLists {
 
 // Split is how the columns fall to the sides.
 func (c *Compiled) Split() Split { return c.split }
+
+// Bytes is the memory of all forms.
+func (c *Compiled) Bytes() int {
+	n := 8*(len(c.full)+len(c.leaves)+len(c.flat.values)+len(c.pairLeft)+len(c.pairTest)) + c.simd.bytes()
+	n += int(unsafe.Sizeof(requestNode{}))*len(c.request) + int(unsafe.Sizeof(clearing{}))*len(c.adFalse.entries)
+	n += int(unsafe.Sizeof(segment{}))*len(c.segments) + int(unsafe.Sizeof(flatNode{}))*len(c.flat.nodes)
+	return n + 4*(len(c.requestFirst)+len(c.adFalse.first)+len(c.flat.first)+len(c.flat.depth))
+}

@@ -34,9 +34,10 @@ func (f *Forest) Contributions(row []float32, phi []float64) (base float64, err 
 		return 0, fmt.Errorf("contributions: row has %d values and phi %d, the model has %d columns", len(row), len(phi), f.Columns)
 	}
 	clear(phi)
-	e := explainer{row: row, phi: phi, scale: 1}
+	e := explainer{row: row, phi: phi, base: f.Base, scale: 1}
 	if f.Average {
 		e.scale = 1 / float64(len(f.Trees))
+		e.base *= e.scale
 	}
 	for i := range f.Trees {
 		e.tree = &f.Trees[i]
@@ -49,7 +50,7 @@ func (f *Forest) Contributions(row []float32, phi []float64) (base float64, err 
 		}
 		e.visit(0, 0, 0, pathStep{feature: -1, zero: 1, one: 1}, 1)
 	}
-	return f.Base + e.base, nil
+	return e.base, nil
 }
 
 // explainer walks one tree after the other for one row.

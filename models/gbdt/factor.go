@@ -1,88 +1,80 @@
 package gbdt
 
 import (
+	"math"
 	"math/bits"
 )
 
 // lanes is how many candidates go through a program side by side.
-const lanes = 112
+const lanes = 104
 
-// programStep is one word of one tree that the request leaves open: what a candidate's
-// mask there is narrowed by, and where the values are. Laid out for assembly.
+// programStep is one word of one tree that the request leaves open: what a
+// candidate's mask there is narrowed by, and where the values are. Read by
+// offset in assembly.
 type programStep struct {
 	request uint64 // leaves that some candidate can reach
 	word    uint32
-	kind    uint32
-	nodes   uint32 // how many of the program's nodes follow for this step
+	tree    uint32 // the tree, counted from 1, if it has several words: the first with a leaf left counts; else 0
+	nodes   uint32 // how many of the program's nodes are this step's
 	_       uint32
-}
-
-// Kinds of steps.
-const (
-	stepWhole uint32 = iota // the tree's exit leaf is in this word
-	stepFirst               // the first of the tree's words that are open
-	stepNext                // a further one
-	stepFixed               // one leaf is open: the same value for every candidate
-)
-
-// programNode is a node of pairs that the request leaves open: a candidate for
-// which its test is false keeps what it says.
-type programNode struct {
-	keep      uint64
-	threshold float32
-	view      uint32
 }
 
 // program is a forest as one request leaves it.
 type program struct {
 	request []uint64 // requestMask, by word
+	keys    []int32  // of the request's views
 	steps   []programStep
-	nodes   []programNode
-	views   []uint32 // of the pair side, those that nodes read
-	seen    []bool
+	// Nodes of pairs that the request leaves open, in the order of steps: what
+	// they clear for a candidate whose test is false.
+	lefts []uint64
+	tests []uint64 // as pairTest packs them
 }
 
 func newProgram(c *Compiled) program {
 	return program{
-		request: make([]uint64, c.words),
+		request: alignedWords(c.stride),
+		keys:    make([]int32, len(c.views[RequestSide])),
 		steps:   make([]programStep, 0, len(c.segments)),
-		nodes:   make([]programNode, 0, len(c.pairs)),
-		views:   make([]uint32, 0, len(c.views[CrossSide])),
-		seen:    make([]bool, len(c.views[CrossSide])),
+		lefts:   make([]uint64, 0, len(c.pairLeft)+8), // 8: written ahead
+		tests:   make([]uint64, 0, len(c.pairLeft)+8),
 	}
 }
 
 // narrow sets the request mask: what the request's views leave open.
 func (p *program) narrow(c *Compiled, views []float32) {
-	copy(p.request, c.full)
-	for v, x := range views {
-		clearFalse(p.request, c.requestFalse.of(v), x)
-		clearTrue(p.request, c.requestTrue.of(v), x)
+	keys := p.keys[:len(views)]
+	for i, x := range views {
+		keys[i] = key(x)
+	}
+	for w, mask := range c.full {
+		nodes := c.request[c.requestFirst[w]:c.requestFirst[w+1]]
+		for i := range nodes {
+			n := &nodes[i]
+			mask &= n.keepTrue ^ (n.keepTrue^n.keepFalse)&isAbove(keys[n.view], n.key)
+		}
+		p.request[w] = mask
 	}
 }
 
+// key orders float32s as integers, NaN above all, so that a comparison is a
+// subtraction and no branch: what a branch costs when it is mispredicted is ten
+// nodes' worth.
+func key(x float32) int32 {
+	if x != x {
+		return math.MaxInt32
+	}
+	b := int32(math.Float32bits(x + 0)) // -0 equals 0
+	return b ^ int32(uint32(b>>31)>>1)
+}
+
+// isAbove is all ones if x ≤ threshold is false, else zero.
+func isAbove(x, threshold int32) uint64 { return uint64((int64(threshold) - int64(x)) >> 63) }
+
 // build makes the steps from the request mask.
 func (p *program) build(c *Compiled) {
-	p.steps, p.nodes, p.views = p.steps[:0], p.nodes[:0], p.views[:0]
-	clear(p.seen)
-	first := int32(0)
-	for _, end := range c.treeEnd {
-		begin := len(p.steps)
-		for i := first; i < end; i++ {
-			p.addStep(c, &c.segments[i])
-		}
-		first = end
-		if len(p.steps) > begin+1 {
-			for i := begin; i < len(p.steps); i++ {
-				p.steps[i].kind = stepNext
-			}
-			p.steps[begin].kind = stepFirst
-		}
-	}
-	for v, seen := range p.seen {
-		if seen {
-			p.views = append(p.views, uint32(v))
-		}
+	p.steps, p.lefts, p.tests = p.steps[:0], p.lefts[:0], p.tests[:0]
+	for i := range c.segments {
+		p.addStep(c, &c.segments[i])
 	}
 }
 
@@ -91,55 +83,64 @@ func (p *program) addStep(c *Compiled, s *segment) {
 	if request == 0 {
 		return
 	}
-	kind := stepWhole
-	if request&(request-1) == 0 {
-		kind = stepFixed
-	}
-	begin := len(p.nodes)
-	nodes := p.nodes[:cap(p.nodes)]
+	begin := len(p.lefts)
 	at := begin
-	for i := range c.pairs[s.firstPair:s.endPair] {
-		n := &c.pairs[int(s.firstPair)+i]
-		nodes[at] = programNode{^n.left, n.threshold, uint32(n.view)}
-		if n.left&request != 0 {
-			p.seen[n.view] = true
-			at++
+	left, test := c.pairLeft[s.firstPair:s.endPair], c.pairTest[s.firstPair:s.endPair]
+	lefts, tests := p.lefts[:cap(p.lefts)], p.tests[:cap(p.tests)]
+	for i, l := range left {
+		// Written in any case and kept only if open: no branch to mispredict.
+		lefts[at], tests[at] = l, test[i]
+		next := at + 1
+		if l&request == 0 {
+			next = at
 		}
+		at = next
 	}
-	p.nodes = nodes[:at]
-	p.steps = append(p.steps, programStep{request: request, word: uint32(s.word), kind: kind, nodes: uint32(at - begin)})
+	p.lefts, p.tests = lefts[:at], tests[:at]
+	p.steps = append(p.steps, programStep{request: request, word: s.word, tree: s.tree, nodes: uint32(at - begin)})
 }
 
 // pass is up to lanes candidates on their way through a program.
 type pass struct {
 	n     int
-	rows  [lanes]int     // where a candidate's ad row begins
-	masks [lanes]uint64  // of the step at hand
-	exits [lanes]uint32  // leaf of the tree at hand, where it has several words
-	sums  [lanes]float64 // in tree order
-	pairs []float32      // view × lanes: the pair side's views
+	rows  [lanes]int    // where a candidate's ad row begins, in bytes
+	masks [lanes]uint64 // of the step at hand
+	exits [lanes]uint32 // leaf of the tree at hand, where it has several words
+	sums  []float64     // in tree order
+	pairs []float32     // row × lanes: the pair side's views
+	keys  []int32       // the same as keys, for the twin
+	simd  simdPass
 }
 
-// transpose fills in the views of pairs that the program reads.
-func (s *pass) transpose(c *Compiled, p *program, cross []float32) {
+func (s *pass) init(c *Compiled) {
+	s.sums = alignedFloats[float64](lanes)
+	s.pairs = alignedFloats[float32](lanes * c.pairRows.rows)
+	s.keys = make([]int32, len(s.pairs))
+	s.simd.init(c, s)
+}
+
+// transpose fills in the keys of the views of pairs, candidates in a row.
+func (s *pass) transpose(c *Compiled, cross []float32) {
 	width := c.split.Cross
-	for _, number := range p.views {
+	for number, row := range c.pairRows.row {
 		v := &c.views[CrossSide][number]
-		out := s.pairs[int(number)*lanes:][:s.n]
-		if v.kind == viewRight || v.kind == viewLeft {
+		out := s.keys[int(row)*lanes:][:s.n]
+		switch v.kind {
+		case viewRight, viewLeft, viewZero:
 			at := int(v.column)
+			missing := key(v.missing())
 			for i := range out {
-				x := cross[at]
-				if v.kind == viewLeft && x != x {
-					x = negInf
+				k := key(cross[at])
+				if k == math.MaxInt32 {
+					k = missing
 				}
-				out[i] = x
+				out[i] = k
 				at += width
 			}
-			continue
-		}
-		for i := range out {
-			out[i] = v.read(cross[i*width : (i+1)*width])
+		default:
+			for i := range out {
+				out[i] = key(v.read(cross[i*width : (i+1)*width]))
+			}
 		}
 	}
 }
@@ -153,68 +154,57 @@ func (s *pass) run(c *Compiled, p *program, m *AdMasks) {
 	for i := range sums {
 		sums[i] = c.start
 	}
-	nodes := p.nodes
-	for i := 0; i < len(p.steps); i++ {
+	done := 0
+	for i := range p.steps {
 		st := &p.steps[i]
-		mine := nodes[:st.nodes]
-		nodes = nodes[st.nodes:]
-		switch st.kind {
-		case stepFixed:
+		end := done + int(st.nodes)
+		lefts, tests := p.lefts[done:end], p.tests[done:end]
+		done = end
+		switch {
+		case st.tree != 0:
+			s.narrow(m, st, lefts, tests)
+			s.noteExits(st, i == 0 || p.steps[i-1].tree != st.tree)
+			if i+1 == len(p.steps) || p.steps[i+1].tree != st.tree {
+				s.addExits(c)
+			}
+		case st.request&(st.request-1) == 0:
 			s.addFixed(c, st)
-		case stepWhole:
-			s.narrow(m, st, mine)
+		default:
+			s.narrow(m, st, lefts, tests)
 			if c.float32 {
 				s.addLeaves32(c, st)
 			} else {
 				s.addLeaves(c, st)
 			}
-		default:
-			s.narrow(m, st, mine)
-			s.noteExits(st)
-			if i+1 == len(p.steps) || p.steps[i+1].kind != stepNext {
-				s.addExits(c)
-			}
-		}
-	}
-	if c.divisor != 0 {
-		for i := range sums {
-			sums[i] /= c.divisor
 		}
 	}
 }
 
 // narrow sets masks to what request, ad and pair leave open in a word.
-func (s *pass) narrow(m *AdMasks, st *programStep, nodes []programNode) {
+func (s *pass) narrow(m *AdMasks, st *programStep, lefts, tests []uint64) {
 	n := s.n
 	rows, masks := s.rows[:n], s.masks[:n]
 	words := m.masks[st.word:]
-	if len(nodes) == 0 {
+	if len(lefts) == 0 {
 		for i, row := range rows {
-			masks[i] = words[row] & st.request
+			masks[i] = words[row/8] & st.request
 		}
 		return
 	}
-	first := nodes[0]
-	x := s.pairs[int(first.view)*lanes:][:n]
+	left, threshold, x := lefts[0], testKey(tests[0]), s.keys[tests[0]>>32:][:n]
 	for i, row := range rows {
-		w := words[row] & st.request
-		kept := w & first.keep
-		if x[i] <= first.threshold {
-			kept = w
-		}
-		masks[i] = kept
+		masks[i] = words[row/8] & st.request &^ (left & isAbove(x[i], threshold))
 	}
-	for _, node := range nodes[1:] {
-		x := s.pairs[int(node.view)*lanes:][:n]
+	for k, left := range lefts[1:] {
+		threshold, x := testKey(tests[k+1]), s.keys[tests[k+1]>>32:][:n]
 		for i, w := range masks {
-			kept := w & node.keep
-			if x[i] <= node.threshold {
-				kept = w
-			}
-			masks[i] = kept
+			masks[i] = w &^ (left & isAbove(x[i], threshold))
 		}
 	}
 }
+
+// testKey is the key of a packed test's threshold.
+func testKey(test uint64) int32 { return key(math.Float32frombits(uint32(test))) }
 
 // addLeaves adds each candidate's first remaining leaf.
 func (s *pass) addLeaves(c *Compiled, st *programStep) {
@@ -256,9 +246,9 @@ const noExit = ^uint32(0)
 
 // noteExits takes a tree's words in order: the first with a leaf left has the
 // exit.
-func (s *pass) noteExits(st *programStep) {
+func (s *pass) noteExits(st *programStep, first bool) {
 	exits := s.exits[:s.n]
-	if st.kind == stepFirst {
+	if first {
 		for i := range exits {
 			exits[i] = noExit
 		}
@@ -291,7 +281,7 @@ func (p *program) bounds(c *Compiled) (lo, hi float64) {
 	lo, hi = c.start, c.start
 	for i := 0; i < len(p.steps); {
 		least, most := p.leafRange(c, i)
-		for i++; i < len(p.steps) && p.steps[i].kind == stepNext; i++ {
+		for i++; i < len(p.steps) && p.steps[i].tree != 0 && p.steps[i].tree == p.steps[i-1].tree; i++ {
 			l, m := p.leafRange(c, i)
 			least, most = min(least, l), max(most, m)
 		}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 )
 
@@ -87,10 +88,16 @@ func readGolden(t testing.TB, meta string) *golden {
 // eachGolden runs test for every golden of the folder.
 func eachGolden(t *testing.T, dir string, test func(t *testing.T, g *golden)) (models int) {
 	metas, _ := filepath.Glob(filepath.Join(dir, "*.meta"))
+	var passed, rows atomic.Int64
+	t.Cleanup(func() { t.Logf("%d of %d models passed, with %d rows", passed.Load(), len(metas), rows.Load()) })
 	for _, meta := range metas {
 		t.Run(filepath.Base(meta[:len(meta)-len(".meta")]), func(t *testing.T) {
 			t.Parallel()
-			test(t, readGolden(t, meta))
+			g := readGolden(t, meta)
+			if test(t, g); !t.Failed() {
+				passed.Add(1)
+				rows.Add(int64(g.Rows))
+			}
 		})
 	}
 	return len(metas)
@@ -103,9 +110,12 @@ func TestGoldens(t *testing.T) {
 }
 
 // TestFullGoldens holds every row of the full set with MILLRACE_LONG=1, one in
-// sixteen without.
+// fifty without.
 func TestFullGoldens(t *testing.T) {
-	stride := 16
+	if testing.Short() {
+		t.Skip("short: the full goldens are left to the run without -short")
+	}
+	stride := 50
 	if os.Getenv("MILLRACE_LONG") != "" {
 		stride = 1
 	}
@@ -144,6 +154,7 @@ func checkGolden(t *testing.T, g *golden, stride, some int) {
 		t.Errorf("%d predictions differ, one by %v units in the last place", off, worst)
 	}
 	checkContributions(t, g)
+	checkKernels(t, g, stride)
 }
 
 // ulps is how far a is from b, in units of b's last place.

@@ -108,6 +108,9 @@ func TestKernelsEqualNaiveWalk(t *testing.T) {
 		t.Run(fmt.Sprintf("%dx%d", s.trees, s.leaves), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, uint64(i)))
 			for j, split := range splits {
+				if testing.Short() && (i+j)%4 != 0 {
+					continue // the race detector takes twenty times as long
+				}
 				s := s
 				s.split, s.categorical, s.float32 = split, j%3 == 1, j%2 == 1
 				s.average = j%5 == 2 && !s.float32 && s.trees > 0
@@ -128,6 +131,9 @@ func TestKernelsAtThresholds(t *testing.T) {
 	w := newWorld(t, r, shape{trees: 20, leaves: 64, exact: true, split: Split{2, 2, 2}}, 0)
 	scorer := w.c.NewScorer()
 	for i := range w.forest.Trees {
+		if testing.Short() && i > 1 {
+			break
+		}
 		for j := range w.forest.Trees[i].Nodes {
 			n := &w.forest.Trees[i].Nodes[j]
 			w.draw(r, 3)

@@ -17,7 +17,7 @@ const (
 
 	// MaxCategoryWords bounds the bitsets of all categorical nodes together: in
 	// XGBoost's files one large number stands for a long one.
-	MaxCategoryWords = 1 << 23
+	MaxCategoryWords = 1 << 21
 )
 
 // Load reads a model of either trainer: LightGBM's text, XGBoost's JSON or

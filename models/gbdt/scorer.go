@@ -34,23 +34,24 @@ const (
 // candidates as often as needed. It allocates nothing after NewScorer. Not for
 // concurrent use.
 type Scorer struct {
-	model   *Compiled
-	kernel  Kernel
-	request []float32 // views
-	begun   bool      // the program is the request's
-	program program
-	pass    pass
-	flat    [flatRows][]float32
+	model     *Compiled
+	kernel    Kernel
+	request   []float32 // views
+	begun     bool      // the program is the request's
+	flatBegun bool      // the flat rows begin with the request's views
+	program   program
+	pass      pass
+	flat      [flatRows][]float32
 }
 
 // NewScorer makes the scratch, with room for any request.
 func (c *Compiled) NewScorer() *Scorer {
 	s := &Scorer{
 		model:   c,
-		request: make([]float32, len(c.views[RequestSide])),
+		request: alignedFloats[float32](max(simdViews, len(c.views[RequestSide])))[:len(c.views[RequestSide])],
 		program: newProgram(c),
 	}
-	s.pass.pairs = make([]float32, lanes*len(c.views[CrossSide]))
+	s.pass.init(c)
 	for i := range s.flat {
 		s.flat[i] = make([]float32, c.flatWidth())
 	}
@@ -69,10 +70,7 @@ func (s *Scorer) Begin(request []float32) {
 	for v := range s.request {
 		s.request[v] = s.model.views[RequestSide][v].read(request)
 	}
-	for i := range s.flat {
-		copy(s.flat[i][1:], s.request)
-	}
-	s.begun = false
+	s.begun, s.flatBegun = false, false
 }
 
 // Score sets out[i] to the raw score of ads[i], numbers of m's ads, whose pair
@@ -87,10 +85,14 @@ func (s *Scorer) Score(m *AdMasks, ads []uint32, cross []float32, out []float64)
 		s.scoreFlat(m, ads, cross, out)
 		return
 	}
-	s.prepare()
 	for len(ads) > 0 {
 		n := min(len(ads), lanes)
-		s.scorePass(m, ads[:n], cross, out)
+		s.place(m, ads[:n])
+		if !s.begun {
+			s.pass.touch(m)
+			s.prepare()
+		}
+		s.scorePass(m, cross, out)
 		ads, cross, out = ads[n:], cross[n*c.split.Cross:], out[n:]
 	}
 }
@@ -115,7 +117,7 @@ func (s *Scorer) factorised(n int) bool {
 		return false
 	}
 	s.prepare()
-	return len(s.program.nodes) <= flatAboveNodes
+	return hasSIMD || len(s.program.lefts) <= flatAboveNodes
 }
 
 // prepare makes the request's program unless it stands.
@@ -124,8 +126,12 @@ func (s *Scorer) prepare() {
 		return
 	}
 	s.begun = true
-	s.program.narrow(s.model, s.request)
-	s.program.build(s.model)
+	if s.kernel == KernelTwin || !s.program.narrowSIMD(s.model, s.request) {
+		s.program.narrow(s.model, s.request)
+	}
+	if s.kernel == KernelTwin || !s.program.buildSIMD(s.model) {
+		s.program.build(s.model)
+	}
 }
 
 // Bounds are the least and the greatest raw score that a candidate of the
@@ -135,18 +141,32 @@ func (s *Scorer) Bounds() (lo, hi float64) {
 	return s.program.bounds(s.model)
 }
 
-func (s *Scorer) scorePass(m *AdMasks, ads []uint32, cross []float32, out []float64) {
-	c, p := s.model, &s.pass
-	p.n = len(ads)
+// place notes the rows of a pass's ads.
+func (s *Scorer) place(m *AdMasks, ads []uint32) {
+	s.pass.n = len(ads)
 	for i, ad := range ads {
 		if int(ad) >= m.n {
 			s.refuseAd(m, ad)
 		}
-		p.rows[i] = int(ad) * c.stride
+		s.pass.rows[i] = int(ad) * s.model.stride * 8
 	}
-	p.transpose(c, &s.program, cross)
-	p.run(c, &s.program, m)
-	copy(out, p.sums[:p.n])
+}
+
+func (s *Scorer) scorePass(m *AdMasks, cross []float32, out []float64) {
+	c, p := s.model, &s.pass
+	if s.kernel == KernelTwin || !p.runSIMD(c, &s.program, m, cross) {
+		if len(s.program.lefts) > 0 {
+			p.transpose(c, cross)
+		}
+		p.run(c, &s.program, m)
+	}
+	sums := p.sums[:p.n]
+	if c.divisor != 0 {
+		for i := range sums {
+			sums[i] /= c.divisor
+		}
+	}
+	copy(out, sums)
 }
 
 func (s *Scorer) refuseAd(m *AdMasks, ad uint32) {
@@ -157,6 +177,12 @@ func (s *Scorer) refuseAd(m *AdMasks, ad uint32) {
 // four trees side by side.
 func (s *Scorer) scoreFlat(m *AdMasks, ads []uint32, cross []float32, out []float64) {
 	c := s.model
+	if !s.flatBegun {
+		s.flatBegun = true
+		for r := range s.flat {
+			copy(s.flat[r][1:], s.request)
+		}
+	}
 	i := 0
 	for ; i+flatRows <= len(ads); i += flatRows {
 		for r := range flatRows {
@@ -203,4 +229,13 @@ func (s *Scorer) fillFlat(r int, m *AdMasks, ad uint32, cross []float32) {
 	for v := range c.views[CrossSide] {
 		row[v] = c.views[CrossSide][v].read(cross)
 	}
+}
+
+// SIMD names what the assembly kernel uses on this processor and in this build:
+// "none" where the twin runs instead.
+func SIMD() string {
+	if hasSIMD {
+		return "AVX-512"
+	}
+	return "none"
 }

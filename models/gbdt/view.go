@@ -57,6 +57,53 @@ func (v *view) read(side []float32) float32 {
 	return x
 }
 
+// missing is what NaN reads as, of a viewRight, viewLeft or viewZero.
+func (v *view) missing() float32 {
+	switch v.kind {
+	case viewLeft:
+		return negInf
+	case viewZero:
+		return 0
+	}
+	return float32(math.NaN())
+}
+
+// pairRows is where the pair side's views stand in a pass: columns in eights,
+// as they are transposed, for those eights that have a view; then the views that
+// can't take their column's own row.
+type pairRows struct {
+	eights []int32 // first column of each
+	row    []int32 // of each view
+	column []int32 // of each view: the row of its column
+	rows   int
+}
+
+func (p *pairRows) assign(columns int, views []view) {
+	views8 := make([]int, (columns+7)/8)
+	byColumn := make([]int, columns)
+	for _, v := range views {
+		views8[v.column/8]++
+		byColumn[v.column]++
+	}
+	start := make([]int32, len(views8))
+	for i, n := range views8 {
+		if n > 0 {
+			start[i] = int32(8 * len(p.eights))
+			p.eights = append(p.eights, int32(8*i))
+		}
+	}
+	p.rows = 8 * len(p.eights)
+	for _, v := range views {
+		p.column = append(p.column, start[v.column/8]+v.column%8)
+		if v.kind == viewRight || byColumn[v.column] == 1 {
+			p.row = append(p.row, p.column[len(p.row)])
+			continue
+		}
+		p.row = append(p.row, int32(p.rows))
+		p.rows++
+	}
+}
+
 // kindOf is how the node has its column read.
 func kindOf(n *Node) viewKind {
 	switch {

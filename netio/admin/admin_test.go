@@ -210,7 +210,7 @@ func TestNotReadyAndRefusedReload(t *testing.T) {
 
 func TestAbsentSources(t *testing.T) {
 	s := start(t, Sources{})
-	for _, path := range []string{"/config", "/campaigns", "/campaigns/x", "/shards", "/log/level"} {
+	for _, path := range []string{"/config", "/campaigns", "/campaigns/x", "/shards", "/models", "/log/level"} {
 		if status, _, _ := do(t, s, "GET", path, ""); status != 501 {
 			t.Errorf("%s: %d, want 501", path, status)
 		}
@@ -218,8 +218,32 @@ func TestAbsentSources(t *testing.T) {
 	if status, _, _ := do(t, s, "POST", "/reload", ""); status != 501 {
 		t.Errorf("reload: %d, want 501", status)
 	}
+	if status, _, _ := do(t, s, "POST", "/models/promote", ""); status != 501 {
+		t.Errorf("promote: %d, want 501", status)
+	}
 	if status, _, _ := do(t, s, "GET", "/readyz", ""); status != 200 {
 		t.Errorf("readyz: %d, want 200", status)
+	}
+}
+
+func TestModelSteps(t *testing.T) {
+	var faulty atomic.Bool
+	step := func(context.Context) error {
+		if faulty.Load() {
+			return errors.New("no version is on trial")
+		}
+		return nil
+	}
+	s := start(t, Sources{Promote: step, Rollback: step})
+	for _, path := range []string{"/models/promote", "/models/rollback"} {
+		faulty.Store(false)
+		if status, _, body := do(t, s, "POST", path, ""); status != 200 {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+		faulty.Store(true)
+		if status, _, body := do(t, s, "POST", path, ""); status != 409 || !strings.Contains(body, "on trial") {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
 	}
 }
 

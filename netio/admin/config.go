@@ -78,9 +78,13 @@ type Sources struct {
 	Campaign func(ctx context.Context, id string) (any, error)
 	// Shards lists the shards; by convention []ShardStatus.
 	Shards func(ctx context.Context) (any, error)
+	// Models shows what predicts. Promote and Rollback are an operator's steps of
+	// a model on trial.
+	Models            func(ctx context.Context) (any, error)
+	Promote, Rollback func(ctx context.Context) error
 	// Ready is nil when the node can take traffic, else why not.
 	Ready func() error
-	// Reload re-reads the catalog; its error lists the faults.
+	// Reload re-reads the catalog and the model; its error lists the faults.
 	Reload func() error
 	// Level is the log level that GET and PUT /log/level read and set.
 	Level *slog.LevelVar

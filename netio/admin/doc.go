@@ -11,6 +11,9 @@
 //	GET  /campaigns           every campaign: lines, wins, live spend
 //	GET  /campaigns/{id}      one, by name or by id
 //	GET  /shards              shards: pinning, queues
+//	GET  /models              models: versions, trial, ladder, refusals
+//	POST /models/promote      a model's trial goes a stage further
+//	POST /models/rollback     a model's trial ends
 //	GET  /healthz, /readyz    200, or 503 with a reason
 //	GET  /log/level, PUT      runtime log level
 //	POST /reload              same as SIGHUP

@@ -19,7 +19,8 @@ import (
 const metricsContentType = "text/plain; version=0.0.4; charset=utf-8"
 
 var index = []string{
-	"GET /metrics", "GET /config", "GET /campaigns", "GET /campaigns/{id}", "GET /shards", "GET /healthz",
+	"GET /metrics", "GET /config", "GET /campaigns", "GET /campaigns/{id}", "GET /shards", "GET /models",
+	"POST /models/promote", "POST /models/rollback", "GET /healthz",
 	"GET /readyz", "GET /log/level", "PUT /log/level", "POST /reload", "GET /debug/pprof/",
 }
 
@@ -48,6 +49,9 @@ func (s *Server) routes() {
 	h.GET("/campaigns", s.list("campaigns", s.src.Campaigns))
 	h.GET("/campaigns/:id", s.campaign)
 	h.GET("/shards", s.list("shards", s.src.Shards))
+	h.GET("/models", s.list("models", s.src.Models))
+	h.POST("/models/promote", s.step("promote", s.src.Promote))
+	h.POST("/models/rollback", s.step("rollback", s.src.Rollback))
 	h.GET("/log/level", s.level)
 	h.PUT("/log/level", s.setLevel)
 	h.POST("/reload", s.reload)
@@ -106,6 +110,21 @@ func (s *Server) list(what string, f func(context.Context) (any, error)) app.Han
 			return
 		}
 		answer(c, 200, v)
+	}
+}
+
+// step does an operator's step of a model's rollout.
+func (s *Server) step(what string, f func(context.Context) error) app.HandlerFunc {
+	return func(ctx context.Context, c *app.RequestContext) {
+		if f == nil {
+			absent(c, "models")
+			return
+		}
+		if err := f(ctx); err != nil {
+			fail(c, 409, "cannot "+what+": "+err.Error(), "GET /models shows what is on trial")
+			return
+		}
+		answer(c, 200, map[string]string{"status": "done"})
 	}
 }
 
@@ -179,7 +198,7 @@ func (s *Server) reload(ctx context.Context, c *app.RequestContext) {
 	select {
 	case err := <-result:
 		if err != nil {
-			fail(c, 422, "the new catalog was refused, the old one goes on: "+err.Error(), "millrace campaigns check FILE lists every fault")
+			fail(c, 422, "what is new was refused, the old goes on: "+err.Error(), "millrace campaigns check FILE lists every fault of a catalog; GET /models says why a bundle does not serve")
 			return
 		}
 		answer(c, 200, map[string]string{"status": "reloaded"})

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"millrace/codec/gzip"
 )
 
 // Config is immutable once given to Listen. Default has working values for all.
@@ -30,6 +32,11 @@ type Config struct {
 	RetryAfterSeconds int  // in 503 answers
 	Date              bool // send a Date header (RFC 9110, section 6.6.1)
 
+	// GzipBytesMin is the shortest answer that is compressed for clients that
+	// accept gzip; 0 compresses none. GzipLevel is 1 (fastest) to 9.
+	GzipBytesMin int
+	GzipLevel    int
+
 	// NewAttachment makes an exchange's Attachment; called once an exchange, not
 	// once a request. May be nil.
 	NewAttachment func() any
@@ -44,6 +51,7 @@ func Default() Config {
 		HeadTimeout: 5 * time.Second, BodyTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second,
 		AnswerTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, LingerTimeout: time.Second,
 		SweepInterval: 100 * time.Millisecond, RetryAfterSeconds: 1, Date: true,
+		GzipBytesMin: 2 << 10, GzipLevel: gzip.LevelFastest,
 	}
 }
 
@@ -69,6 +77,8 @@ func (c *Config) Validate() error {
 		{"BacklogBytesMax", c.BacklogBytesMax, 4 << 10, 1 << 30},
 		{"BufferedBytesMax", c.BufferedBytesMax, 64 << 10, 1 << 40},
 		{"RetryAfterSeconds", c.RetryAfterSeconds, 0, 86400},
+		{"GzipBytesMin", c.GzipBytesMin, 0, 1 << 30},
+		{"GzipLevel", c.GzipLevel, gzip.LevelFastest, gzip.LevelBest},
 	} {
 		if f.v < f.min || f.v > f.max {
 			faults = append(faults, fmt.Errorf("%s: %d; give %d to %d", f.name, f.v, f.min, f.max))

@@ -46,9 +46,11 @@ type Exchange struct {
 	next  *Exchange     // towards newer: of the connection while pending, of the pool when free
 	raw   []byte        // the request's bytes; Req and Body point here
 	plain []byte        // the decompressed body
+	zip   []byte        // the other one of two buffers for Out, to compress into
 	ready []byte        // the whole answer, waiting for an earlier one; guarded by conn.mu
 	done  bool          // ready is complete; guarded by conn.mu
 	last  bool          // the connection is closed after this answer; guarded by conn.mu
+	coded answerCoding  // of Out; set by Reply
 	state atomic.Uint32 // exchangeFree, exchangeServing
 }
 
@@ -70,6 +72,7 @@ func (x *Exchange) Reply(f *Flusher, status int, h ReplyHeaders) {
 		panic("ingress: Exchange.Reply called twice, or on an exchange that is not being served")
 	}
 	c := x.conn
+	x.coded = c.srv.deflate(x, status)
 	c.srv.metrics.answers[min(max(status/100, 0), 5)].Add(1)
 	c.mu.Lock()
 	freed := c.answer(x, status, &h)
@@ -129,6 +132,7 @@ func (x *Exchange) encode(dst []byte, status int, h *ReplyHeaders) []byte {
 		RetryAfterSeconds: h.RetryAfterSeconds, NoStore: h.NoStore,
 		Date:  x.conn.srv.date(),
 		Close: x.last, KeepAlive: x.Req.Minor == 0 && !x.last,
+		Gzip: x.coded == answerGzip, VaryEncoding: x.coded != answerPlain,
 	}
 	dst = http1.AppendHead(dst, status, len(x.Out), &head)
 	if x.Req.Method == http1.HEAD || !http1.HasBody(status) {
@@ -174,7 +178,7 @@ func (p *exchangePool) get() *Exchange {
 func (p *exchangePool) put(x *Exchange) {
 	x.conn, x.done, x.last, x.Body = nil, false, false, nil
 	x.Req = http1.Request{}
-	for _, b := range [...]*[]byte{&x.raw, &x.plain, &x.ready, &x.Out} {
+	for _, b := range [...]*[]byte{&x.raw, &x.plain, &x.zip, &x.ready, &x.Out} {
 		if cap(*b) > retainMax {
 			*b = nil
 		}

@@ -1,13 +1,9 @@
 package ingress
 
 import (
-	"bytes"
 	"errors"
-	"io"
-	"sync"
 
-	"github.com/klauspost/compress/gzip"
-
+	"millrace/codec/gzip"
 	"millrace/codec/http1"
 )
 
@@ -29,43 +25,13 @@ func coding(v []byte) bodyCoding {
 	return codingUnknown
 }
 
-// inflater is a decompressor with its window and tables (about 45 KB).
-type inflater struct {
-	src  bytes.Reader
-	zip  gzip.Reader
-	next *inflater
-}
-
-// inflaterPool keeps as many as were ever needed at once: the pollers and the
-// slow lane.
-type inflaterPool struct {
-	mu   sync.Mutex
-	free *inflater
-}
-
 // inflate replaces x.Body by its decompressed form; a status other than 0 is the
 // answer to a body that has none.
-func (p *inflaterPool) inflate(x *Exchange, limit int) (status int, reason string) {
-	p.mu.Lock()
-	z := p.free
-	if z != nil {
-		p.free = z.next
-	}
-	p.mu.Unlock()
-	if z == nil {
-		z = new(inflater)
-	}
-	z.src.Reset(x.Body)
-	err := z.zip.Reset(&z.src)
-	if err == nil {
-		x.plain, err = z.readAll(x.plain[:0], limit)
-	}
-	z.src.Reset(nil)
-	p.mu.Lock()
-	z.next, p.free = p.free, z
-	p.mu.Unlock()
+func (s *Server) inflate(x *Exchange) (status int, reason string) {
+	var err error
+	x.plain, err = s.gzip.Inflate(x.plain[:0], x.Body, s.cfg.BodyBytesMax)
 	switch {
-	case errors.Is(err, errInflatedSize):
+	case errors.Is(err, gzip.ErrTooLarge):
 		return 413, "body: larger than this server accepts once decompressed"
 	case err != nil:
 		return 400, "body: not valid gzip"
@@ -74,25 +40,31 @@ func (p *inflaterPool) inflate(x *Exchange, limit int) (status int, reason strin
 	return 0, ""
 }
 
-var errInflatedSize = errors.New("decompressed body above the limit")
+// answerCoding is how an answer's body is sent.
+type answerCoding uint8
 
-func (z *inflater) readAll(dst []byte, limit int) ([]byte, error) {
-	for {
-		if len(dst) == cap(dst) {
-			grown := make([]byte, len(dst), min(max(8<<10, 2*cap(dst)), limit+1))
-			copy(grown, dst)
-			dst = grown
-		}
-		// One byte more than allowed is enough to know.
-		n, err := z.zip.Read(dst[len(dst):min(cap(dst), limit+1)])
-		dst = dst[:len(dst)+n]
-		switch {
-		case len(dst) > limit:
-			return dst, errInflatedSize
-		case err == io.EOF:
-			return dst, nil
-		case err != nil:
-			return dst, err
-		}
+const (
+	answerPlain  answerCoding = iota
+	answerVaries              // plain, but another client would get it compressed
+	answerGzip
+)
+
+// deflate compresses x.Out where the client asked for it and it pays. It runs
+// before the connection is locked: others' answers on it need not wait.
+func (s *Server) deflate(x *Exchange, status int) answerCoding {
+	if s.cfg.GzipBytesMin == 0 || len(x.Out) < s.cfg.GzipBytesMin || !http1.HasBody(status) {
+		return answerPlain
 	}
+	if x.Req.Method == http1.HEAD || !gzip.Accepted(x.Req.AcceptEncoding) {
+		return answerVaries
+	}
+	x.zip = s.gzip.Deflate(x.zip[:0], x.Out)
+	if len(x.zip) >= len(x.Out) {
+		return answerVaries
+	}
+	s.metrics.deflated.Add(1)
+	s.metrics.deflatedFrom.Add(uint64(len(x.Out)))
+	s.metrics.deflatedTo.Add(uint64(len(x.zip)))
+	x.Out, x.zip = x.zip, x.Out
+	return answerGzip
 }

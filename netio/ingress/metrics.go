@@ -24,6 +24,9 @@ type metrics struct {
 	timeouts           [timeoutKinds]atomic.Uint64
 	drained            atomic.Uint64 // idle ones closed by a shutdown
 	forced             atomic.Uint64 // closed at the end of a shutdown's patience
+	deflated           atomic.Uint64 // answers sent compressed
+	deflatedFrom       atomic.Uint64 // their bytes before
+	deflatedTo         atomic.Uint64 // and after
 }
 
 type timeoutKind uint8
@@ -62,6 +65,9 @@ func (s *Server) register(reg *shards.Registry) {
 	counter("stalls", "Times a connection's input had to wait for room.", &m.stalls)
 	counter("drained", "Idle connections closed by a shutdown.", &m.drained)
 	counter("forced", "Connections cut off when a shutdown's patience ended.", &m.forced)
+	counter("answers_gzip", "Answers sent compressed.", &m.deflated)
+	counter("answers_gzip_plain_bytes", "Bytes of compressed answers before compression.", &m.deflatedFrom)
+	counter("answers_gzip_bytes", "Bytes of compressed answers as sent.", &m.deflatedTo)
 	for class := 1; class <= 5; class++ {
 		counter("answers", "Answers by status class.", &m.answers[class],
 			shards.Label{Name: "class", Value: string(rune('0'+class)) + "xx"})

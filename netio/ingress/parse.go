@@ -169,7 +169,7 @@ func (c *conn) serve(t *turn, buf []byte, head, total, end int) (rest []byte, mo
 	x.Out = x.Out[:0]
 	x.last = !t.req.KeepAlive || s.draining.Load()
 	if len(x.Body) > 0 && coding(x.Req.ContentEncoding) == codingGzip {
-		if status, reason := s.inflaters.inflate(x, s.cfg.BodyBytesMax); status != 0 {
+		if status, reason := s.inflate(x); status != 0 {
 			s.exchanges.put(x)
 			s.metrics.malformed.Add(1)
 			c.fail(status, reason)

@@ -11,6 +11,7 @@ import (
 	"github.com/cloudwego/netpoll"
 	"golang.org/x/sys/unix"
 
+	"millrace/codec/gzip"
 	"millrace/codec/http1"
 	"millrace/codec/unit"
 	"millrace/shards"
@@ -26,7 +27,7 @@ type Server struct {
 
 	exchanges exchangePool
 	turns     turnPool
-	inflaters inflaterPool
+	gzip      *gzip.Pool
 	outputs   outputPool
 	metrics   metrics
 	buffered  atomic.Int64 // bytes of partial requests and backlogs
@@ -131,6 +132,10 @@ func Listen(cfg Config, clock shards.Clock, reg *shards.Registry, h Handler) (*S
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil {
 		cfg.ConnectionsMax = max(1, int(min(uint64(cfg.ConnectionsMax), limit.Cur-min(limit.Cur, descriptorReserve))))
 	}
+	zip, err := gzip.NewPool(cfg.GzipLevel)
+	if err != nil {
+		return nil, fmt.Errorf("ingress: configuration: %w", err)
+	}
 	a, err := newAcceptor(cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("ingress: listen on %s: %w", cfg.Addr, err)
@@ -141,7 +146,8 @@ func Listen(cfg Config, clock shards.Clock, reg *shards.Registry, h Handler) (*S
 		return nil, fmt.Errorf("ingress: slow lane: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, clock: clock, handler: h, acceptor: a, lane: l,
+		gzip: zip,
+		cfg:  cfg, clock: clock, handler: h, acceptor: a, lane: l,
 		exchanges: exchangePool{max: cfg.InFlightMax, newAttachment: cfg.NewAttachment},
 		drainTurn: turn{scratch: make([]byte, scratchBytes)},
 		quit:      make(chan struct{}), swept: make(chan struct{}),

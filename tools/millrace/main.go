@@ -78,7 +78,7 @@ looks for; 2 when it was called wrongly.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), demoCommand(), loadgenCommand(), campaignsCommand(), configCommand(), doctorCommand(), versionCommand())
+	root.AddCommand(serveCommand(), demoCommand(), loadgenCommand(), campaignsCommand(), modelCommand(), configCommand(), doctorCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		strictArgs(c)
 	}

@@ -376,6 +376,34 @@ def small_specs():
     ]
 
 
+def write_refused(out):
+    """Models of kinds that the loaders refuse, as the trainers save them."""
+    import lightgbm as lgb
+    import xgboost as xgb
+
+    x, _, score = world("plain", 400, 5)
+    y, classes = targets("binary", score, 5), (np.arange(400) % 3).astype(float)
+    os.makedirs(out, exist_ok=True)
+    for name, label, params in (("multiclass", classes, dict(objective="multiclass", num_class=3)), ("ova", classes, dict(objective="multiclassova", num_class=3)),
+                                ("linear-tree", y, dict(objective="binary", linear_tree=True)), ("sqrt", y, dict(objective="regression", reg_sqrt=True)),
+                                ("ranking", y, dict(objective="lambdarank", label_gain=[0, 1]))):
+        group = [100] * 4 if name == "ranking" else None
+        bst = lgb.train(dict(params, num_leaves=3, num_threads=1, verbose=-1), lgb.Dataset(x, label, group=group, params=dict(linear_tree=name == "linear-tree")), 2)
+        with open(os.path.join(out, f"lightgbm-{name}.txt"), "w") as f:
+            f.write(bst.model_to_string().split("\nfeature_importances", 1)[0] + "\n")
+    two = np.stack([y, 1 - y], axis=1)
+    for name, label, params in (("softprob", classes, dict(objective="multi:softprob", num_class=3)), ("linear", y, dict(objective="binary:logistic", booster="gblinear")),
+                                ("outputs", two, dict(objective="reg:squarederror")), ("vector-leaf", two, dict(objective="reg:squarederror", multi_strategy="multi_output_tree")),
+                                ("ranking", y, dict(objective="rank:pairwise")), ("hinge", y, dict(objective="binary:hinge"))):
+        d = xgb.DMatrix(x, label, qid=np.repeat(np.arange(4), 100) if name == "ranking" else None)
+        bst = xgb.train(dict(params, max_depth=1, nthread=1, verbosity=0), d, 2)
+        bst.save_model(os.path.join(out, f"xgboost-{name}.json"))
+        if name == "softprob":
+            bst.save_model(os.path.join(out, f"xgboost-{name}.ubj"))
+            with open(os.path.join(out, "xgboost-snapshot.ubj"), "wb") as f:
+                f.write(bst.serialize() if hasattr(bst, "serialize") else bytes(bst.__getstate__()["handle"]))
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--out", required=True, help="folder for the goldens; made if absent")
@@ -394,6 +422,8 @@ def main():
     with multiprocessing.get_context("spawn").Pool(a.jobs) as pool:
         for name, seconds in pool.imap_unordered(make, jobs):
             slowest.append((seconds, name))
+    if a.small and not a.only:
+        write_refused(os.path.join(a.out, "refused"))
     rows = sum(j[2] for j in jobs)
     print(f"goldens: {len(jobs)} models, {rows} rows in {a.out}, {time.time() - began:.0f} s; slowest:",
           ", ".join(f"{n} {s:.0f} s" for s, n in sorted(slowest, reverse=True)[:3]))

@@ -63,7 +63,7 @@ func Open(t testing.TB, o Options) *bundle.Bundle {
 	return b
 }
 
-// Directory writes what tools/train would.
+// Directory writes what tools/train would, into a folder that it makes.
 func Directory(t testing.TB, dir string, o Options) {
 	t.Helper()
 	o = o.withDefaults()
@@ -84,6 +84,9 @@ func Directory(t testing.TB, dir string, o Options) {
 	}
 	var err error
 	if files[bundle.ManifestFile], err = json.Marshal(manifest); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range files {

@@ -128,6 +128,10 @@ func (g *grower) node(t *gbdt.Tree) gbdt.Node {
 		}
 	}
 	f := columns[g.r.IntN(len(columns))]
+	if g.schema.Columns[f].Categorical() {
+		// Trainers split on categories less often than there are such columns.
+		f = columns[g.r.IntN(len(columns))]
+	}
 	n := gbdt.Node{Feature: int32(f), Missing: gbdt.MissingNaN, DefaultLeft: g.r.IntN(2) == 0}
 	c := &g.schema.Columns[f]
 	if c.Categorical() {
