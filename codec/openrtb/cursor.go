@@ -19,6 +19,7 @@ func (p *walker) cursor() cursor {
 func (c cursor) at(p *walker, k int) int {
 	if checkCursor {
 		_ = p.x[k]
+		p.steps++
 	}
 	return int(*(*uint32)(unsafe.Add(c.x, k*4)))
 }

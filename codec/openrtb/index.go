@@ -76,6 +76,17 @@ func (x *index) grow(n int) {
 	x.at = at
 }
 
+// indexKeptMax is how many positions a view keeps room for: those of a body
+// of 64 KiB at the very least.
+const indexKeptMax = 1 << 16
+
+// shrink gives the room back that one giant needed.
+func (x *index) shrink() {
+	if cap(x.at) > indexKeptMax+2*indexStep+indexPad {
+		x.at = nil
+	}
+}
+
 // pad ends the index.
 func (x *index) pad(n int) {
 	if cap(x.at) < x.n+indexPad {

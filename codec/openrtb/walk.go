@@ -21,6 +21,7 @@ type walker struct {
 	// dropped counts the items that lists left out for a bad number.
 	dropped int
 	unasked bool // see presence
+	steps   int  // accesses to tokens, counted with -tags invariants
 }
 
 // pos is where token k is, or the end.
