@@ -102,7 +102,7 @@ func testResponse() *Response {
 		ID: MakeStr([]byte("req-1")), BidID: []byte("b\"1"), Cur: unit.USD, NBR: NoReason, Ext: []byte(`{"x":1}`),
 		Bids: []Bid{
 			{Seat: "millrace", ID: []byte("w1"), ImpID: MakeStr([]byte("1")), Price: 2_500_001, Adm: []byte(`<a href=\"x\">`), ADomain: []string{"a.example", "b.example"},
-				CID: "camp", CRID: "cr\u2028é", Cat: []string{"IAB1"}, Attr: []int32{1, 2}, Lang: "en", MType: BannerMedia, W: 300, H: 250, Exp: 300, NURL: []byte("https://x/?a=1&b=\"2\"")},
+				CID: "camp", CRID: "cr\u2028é", Cat: []string{"IAB1"}, Attr: 1<<1 | 1<<2, Lang: "en", MType: BannerMedia, W: 300, H: 250, Exp: 300, NURL: []byte("https://x/?a=1&b=\"2\"")},
 			{Seat: "millrace", ID: []byte("w2"), ImpID: MakeStr([]byte("2")), Price: 1, DealID: MakeStr([]byte("deal")), MType: VideoMedia, Dur: 15, CRID: "bad\xff\x01"},
 			{Seat: "other", ID: []byte("w3"), ImpID: MakeStr([]byte("3")), Price: 0},
 			{ID: []byte("w4"), ImpID: MakeStr([]byte("4")), Price: 7_000_000, Ext: []byte(`{"y":[]}`)},
