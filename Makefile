@@ -1,5 +1,6 @@
 # Everything here is a plain go command: `make help` lists them, .ci/run is the gate.
 GO ?= go
+PYTHON ?= .venv/bin/python
 # Length of the long fuzz run, all functions together.
 FUZZ_SECONDS ?= 1800
 FUZZ_PATTERN ?= .
@@ -8,7 +9,7 @@ BENCH_TIME ?= 200ms
 BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test goldens race fuzz fuzz-smoke bench bench-models bench-micro blackbox-long alloc check ci clean
+.PHONY: help deps build test test-train train goldens race fuzz fuzz-smoke bench bench-models bench-micro blackbox-long alloc check ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
@@ -23,7 +24,7 @@ build: ## bin/millrace, the one binary
 test: ## the README's test command
 	$(GO) test ./...
 
-goldens: build/goldens/made ## every loader and kernel on 93 models and 1,860,000 rows of the real trainers (needs the Python of deps)
+goldens: build/goldens/made ## every loader and kernel on 94 models and 1,880,000 rows of the real trainers (needs the Python of deps)
 	MILLRACE_LONG=1 $(GO) test -count=1 -timeout 30m -run Goldens ./models/gbdt
 
 build/goldens/made: tools/train/goldens.py tools/train/requirements.txt
@@ -32,6 +33,13 @@ build/goldens/made: tools/train/goldens.py tools/train/requirements.txt
 
 race: ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./...
+
+test-train: ## the trainer's own tests (Python; make deps first)
+	$(PYTHON) -m unittest discover -s tools/train/tests -t .
+
+train: ## the demo bundle: a synthetic log, training, calibration, report in build/train
+	$(PYTHON) -m tools.train synth --out build/train/log
+	$(PYTHON) -m tools.train fit --log build/train/log --out build/train/bundle --report build/train/report --require
 
 alloc: ## the allocation gates
 	$(GO) test -count=1 -run Alloc ./...

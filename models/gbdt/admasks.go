@@ -23,6 +23,7 @@ type AdMasks struct {
 func (c *Compiled) BuildAds(n int, row func(ad int, row []float32), prev *AdMasks, same func(ad int) (prevAd int, ok bool)) *AdMasks {
 	width := len(c.views[AdSide])
 	m := &AdMasks{model: c, n: n, masks: alignedWords(n * c.stride), views: make([]float32, n*width)}
+	adviseHuge(m.masks)
 	if prev != nil && (prev.model != c || same == nil) {
 		prev = nil
 	}

@@ -29,6 +29,8 @@ type Compiled struct {
 	stride   int // words of an ad's row: a multiple of 8, so that rows are whole cache lines
 	full     []uint64
 	leaves   []float64
+	hashed   []float64 // the same, in the order that leafHash numbers a word's bits
+	hashed32 []float32 // instead of it for a Float32 forest
 	segments []segment // in tree order; a tree's are consecutive
 
 	// Nodes by side. One whose test is false clears its left subtree. On the
@@ -97,6 +99,7 @@ func Compile(f *Forest, split Split) (*Compiled, error) {
 	}
 	c.words = len(c.full)
 	c.stride = (c.words + 7) &^ 7
+	b.hashLeaves()
 	b.gatherRequest()
 	c.adFalse = gather(b.adFalse, len(c.views[AdSide]))
 	c.pairRows.assign(split.Cross, c.views[CrossSide])
@@ -279,6 +282,23 @@ func (b *compiler) cutSegments(at, n int) {
 	})
 }
 
+// hashLeaves makes the twin's tables.
+func (b *compiler) hashLeaves() {
+	if b.float32 {
+		b.hashed32 = make([]float32, len(b.leaves))
+	} else {
+		b.hashed = make([]float64, len(b.leaves))
+	}
+	for i, x := range b.leaves {
+		at := i&^63 + int(leafHash(1<<(i&63)))
+		if b.float32 {
+			b.hashed32[at] = float32(x)
+		} else {
+			b.hashed[at] = x
+		}
+	}
+}
+
 // gatherRequest orders the request side's nodes by word.
 func (b *compiler) gatherRequest() {
 	slices.SortStableFunc(b.request, func(x, y wordRequest) int { return cmp.Compare(x.word, y.word) })
@@ -313,8 +333,8 @@ func (c *Compiled) Split() Split { return c.split }
 
 // Bytes is the memory of all forms.
 func (c *Compiled) Bytes() int {
-	n := 8*(len(c.full)+len(c.leaves)+len(c.flat.values)+len(c.pairLeft)+len(c.pairTest)) + c.simd.bytes()
+	n := 8*(len(c.full)+len(c.leaves)+len(c.hashed)+len(c.flat.values)+len(c.pairLeft)+len(c.pairTest)) + c.simd.bytes()
 	n += int(unsafe.Sizeof(requestNode{}))*len(c.request) + int(unsafe.Sizeof(clearing{}))*len(c.adFalse.entries)
 	n += int(unsafe.Sizeof(segment{}))*len(c.segments) + int(unsafe.Sizeof(flatNode{}))*len(c.flat.nodes)
-	return n + 4*(len(c.requestFirst)+len(c.adFalse.first)+len(c.flat.first)+len(c.flat.depth))
+	return n + 4*(len(c.hashed32)+len(c.requestFirst)+len(c.adFalse.first)+len(c.flat.first)+len(c.flat.depth))
 }

@@ -27,7 +27,7 @@ func buildAVX512(a *byte)
 // touchAVX512 has the first two lines of n rows brought to the cache.
 //
 //go:noescape
-func touchAVX512(masks *uint64, rows *int, n int)
+func touchAVX512(masks *uint64, rows *uint64, n int)
 
 // pass1AVX512 runs a program for 8 candidates.
 //

@@ -225,7 +225,7 @@ part:
 	MOVL R15, 12(DI)
 	JMP  emitted
 
-// func touchAVX512(masks *uint64, rows *int, n int)
+// func touchAVX512(masks *uint64, rows *uint64, n int)
 // Requires: MMX+
 TEXT ·touchAVX512(SB), NOSPLIT, $0-24
 	MOVQ masks+0(FP), AX

@@ -22,12 +22,15 @@ func (k Kernel) String() string {
 	return [...]string{"auto", "flat", "twin", "simd"}[k]
 }
 
-// Thresholds of the choice, measured (docs/performance.md): the factorised
-// kernels pay for the request's masks once, the twin also for every node of
-// pairs that the request leaves open.
+// Thresholds of the choice, measured (docs/performance.md). A factorised kernel
+// pays once a request, for each node on request columns, and is cheaper with
+// each candidate: so many nodes a tree and candidate are the break-even with the
+// flat walk. The twin also pays for nodes of pairs that the request leaves open;
+// beyond so many a tree the flat walk wins whatever the number of candidates.
 const (
-	flatBelowTwin  = 5
-	flatAboveNodes = 1500
+	simdRequestNodes = 100
+	twinRequestNodes = 8
+	twinPairNodes    = 14
 )
 
 // Scorer is one shard's scratch for one model: Begin a request, then Score
@@ -107,17 +110,21 @@ func (s *Scorer) refuse(m *AdMasks, ads, cross, out int) {
 
 // factorised is the choice of the kernel for n candidates.
 func (s *Scorer) factorised(n int) bool {
+	c := s.model
 	switch s.kernel {
 	case KernelFlat:
 		return false
 	case KernelTwin, KernelSIMD:
 		return true
 	}
-	if n < flatBelowTwin {
+	if hasSIMD {
+		return n*c.trees*simdRequestNodes >= len(c.request)
+	}
+	if n*c.trees*twinRequestNodes < len(c.request) {
 		return false
 	}
 	s.prepare()
-	return hasSIMD || len(s.program.lefts) <= flatAboveNodes
+	return len(s.program.lefts) <= twinPairNodes*c.trees
 }
 
 // prepare makes the request's program unless it stands.
@@ -148,7 +155,7 @@ func (s *Scorer) place(m *AdMasks, ads []uint32) {
 		if int(ad) >= m.n {
 			s.refuseAd(m, ad)
 		}
-		s.pass.rows[i] = int(ad) * s.model.stride * 8
+		s.pass.rows[i] = uint64(ad) * uint64(s.model.stride) * 8
 	}
 }
 
@@ -173,7 +180,7 @@ func (s *Scorer) refuseAd(m *AdMasks, ad uint32) {
 	panic(fmt.Sprintf("gbdt: ad %d of %d", ad, m.n))
 }
 
-// scoreFlat walks four candidates side by side, and those left over one by one,
+// scoreFlat walks four candidates side by side. Of a last one alone it walks
 // four trees side by side.
 func (s *Scorer) scoreFlat(m *AdMasks, ads []uint32, cross []float32, out []float64) {
 	c := s.model
@@ -183,36 +190,34 @@ func (s *Scorer) scoreFlat(m *AdMasks, ads []uint32, cross []float32, out []floa
 			copy(s.flat[r][1:], s.request)
 		}
 	}
-	i := 0
-	for ; i+flatRows <= len(ads); i += flatRows {
-		for r := range flatRows {
-			s.fillFlat(r, m, ads[i+r], cross[(i+r)*c.split.Cross:])
+	for len(ads) > 0 {
+		n := min(len(ads), flatRows)
+		for r := range n {
+			s.fillFlat(r, m, ads[r], cross[r*c.split.Cross:])
 		}
-		if c.float32 {
+		switch {
+		case n == 1 && c.float32:
+			out[0] = float64(walkTrees(&c.flat, s.flat[0], float32(c.start)))
+		case n == 1:
+			out[0] = walkTrees(&c.flat, s.flat[0], c.start)
+		case c.float32:
 			start := float32(c.start)
 			sums := [flatRows]float32{start, start, start, start}
 			walkRows(&c.flat, &s.flat, &sums)
-			for r, x := range sums {
-				out[i+r] = float64(x)
+			for r, x := range sums[:n] {
+				out[r] = float64(x)
 			}
-		} else {
+		default:
 			sums := [flatRows]float64{c.start, c.start, c.start, c.start}
-			walkRows(&c.flat, &s.flat, &sums)
-			copy(out[i:], sums[:])
+			walkRows(&c.flat, &s.flat, &sums) // rows from n on are an earlier candidate's
+			copy(out, sums[:n])
 		}
-	}
-	for ; i < len(ads); i++ {
-		s.fillFlat(0, m, ads[i], cross[i*c.split.Cross:])
-		if c.float32 {
-			out[i] = float64(walkTrees(&c.flat, s.flat[0], float32(c.start)))
-		} else {
-			out[i] = walkTrees(&c.flat, s.flat[0], c.start)
+		if c.divisor != 0 {
+			for r := range n {
+				out[r] /= c.divisor
+			}
 		}
-	}
-	if c.divisor != 0 {
-		for i := range ads {
-			out[i] /= c.divisor
-		}
+		ads, cross, out = ads[n:], cross[n*c.split.Cross:], out[n:]
 	}
 }
 

@@ -213,7 +213,7 @@ func build() {
 
 // touch asks for the first lines of ads' rows.
 func touch() {
-	TEXT("touchAVX512", NOSPLIT, "func(masks *uint64, rows *int, n int)")
+	TEXT("touchAVX512", NOSPLIT, "func(masks *uint64, rows *uint64, n int)")
 	Pragma("noescape")
 	Doc("touchAVX512 has the first two lines of n rows brought to the cache.")
 	masks, rows, left, row := GP64(), GP64(), GP64(), GP64()

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package gbdt
+
+func adviseHuge([]uint64) {}
