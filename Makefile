@@ -55,6 +55,10 @@ bench: ## the decision in process, one shard to two, the network edge, and the s
 	$(GO) run ./bench/ingress
 	$(GO) run ./bench/peers
 
+bench-pacing: ## budgets over a simulated week against their plans, with a picture in build/pacing.svg
+	@mkdir -p build
+	$(GO) run ./bench/pacing -plot build/pacing.svg
+
 bench-models: ## kernels of models/gbdt against leaves and the C APIs of LightGBM and XGBoost; trains its models first (needs the Python of deps)
 	$(GO) run ./bench/models
 

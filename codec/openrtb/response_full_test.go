@@ -12,8 +12,8 @@ import (
 	"millrace/codec/unit"
 )
 
-// everyField has a value in every field.
-func everyField() *Response {
+// filledResponse has a value in every field.
+func filledResponse() *Response {
 	return &Response{
 		ID: MakeStr([]byte("req")), BidID: []byte("bid"), Cur: unit.USD, CustomData: `c "d"`, NBR: NoReason, Ext: []byte(`{"a":[1]}`),
 		Bids: []Bid{{
@@ -27,7 +27,7 @@ func everyField() *Response {
 // TestResponseHasEveryField: what is written is what the specification's own
 // field names say, and nothing of 2.6 can't be said.
 func TestResponseHasEveryField(t *testing.T) {
-	got := readResponse(t, everyField())
+	got := readResponse(t, filledResponse())
 	want := openrtb2.BidResponse{
 		ID: "req", BidID: "bid", Cur: "USD", CustomData: `c "d"`, Ext: json.RawMessage(`{"a":[1]}`),
 		SeatBid: []openrtb2.SeatBid{{Seat: "s", Group: 1, Bid: []openrtb2.Bid{{
@@ -76,7 +76,7 @@ func TestResponseGroups(t *testing.T) {
 }
 
 func TestAllocAppendFullResponse(t *testing.T) {
-	r, dst := everyField(), make([]byte, 0, 4096)
+	r, dst := filledResponse(), make([]byte, 0, 4096)
 	if n := testing.AllocsPerRun(100, func() { dst = AppendResponse(dst[:0], r) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -85,7 +85,7 @@ func TestAllocAppendFullResponse(t *testing.T) {
 // TestResponseRoundTrip: what we write is what the reader of bidders' answers
 // reads.
 func TestResponseRoundTrip(t *testing.T) {
-	sent := everyField()
+	sent := filledResponse()
 	var r BidResponse
 	if e := ParseResponse(AppendResponse(nil, sent), &r, DefaultResponseLimits()); !e.OK() {
 		t.Fatal(e)
