@@ -117,11 +117,15 @@ func TestOurBidsStandBeforeTheRulesForBidders(t *testing.T) {
 	)
 	forms := map[openrtb.MediaType]int{}
 	for i := range 3000 {
-		body := []byte(randomRequest(r, i))
+		text := randomRequest(r, i)
+		if i%3 == 0 {
+			text = strings.Replace(text, `"imp":[`, `"imp":[{"id":"spot","secure":1,"audio":{"mimes":["audio/mpeg"],"protocols":[2,3,7],"companionad":[{"w":300,"h":250}]}},`, 1)
+		}
+		body := []byte(text)
 		a := w.Bid(body)
 		// The simulated node's own URLs are http, as public_url is.
-		text := bytes.ReplaceAll(a.Body, []byte("http://sim.example/"), []byte("https://sim.example/"))
-		kind, e := openrtb.ReadAnswer(a.Status, text, &answer)
+		secure := bytes.ReplaceAll(a.Body, []byte("http://sim.example/"), []byte("https://sim.example/"))
+		kind, e := openrtb.ReadAnswer(a.Status, secure, &answer)
 		if !kind.OK() {
 			t.Fatalf("%v, %v: %s", kind, e, a.Body)
 		}
