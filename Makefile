@@ -10,7 +10,7 @@ BENCH_TIME ?= 200ms
 BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-train train goldens race differential fuzz fuzz-smoke bench bench-codec bench-explore bench-models bench-micro blackbox-long alloc check ci clean
+.PHONY: help deps build test test-train train obd goldens race differential fuzz fuzz-smoke bench bench-codec bench-explore bench-models bench-micro blackbox-long alloc check ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
@@ -42,6 +42,9 @@ train: ## the demo bundle: a synthetic log, training, calibration, report in bui
 	$(PYTHON) -m tools.train synth --out build/train/log
 	$(PYTHON) -m tools.train fit --log build/train/log --out build/train/bundle --report build/train/report --require
 	$(GO) run ./tools/millrace model sign build/train/bundle --key models/bundle/demo/demo.key --out models/bundle/demo/demo.bundle
+
+obd: ## the honest figures on the Open Bandit Dataset's sample (MILLRACE_OBD names its folder; skipped where absent)
+	$(PYTHON) -m tools.train.obd --out build/obd.json
 
 alloc: ## the allocation gates
 	$(GO) test -count=1 -run Alloc ./...
