@@ -106,6 +106,7 @@ type passArgs struct {
 type simdPass struct {
 	scratch []uint64
 	pairs   [lanes]int // where each candidate's pair columns begin, in bytes
+	placed  int        // for how many candidates that holds
 }
 
 // scratchBytes is what a pass of lanes candidates keeps in scratch: masks of 9
@@ -238,8 +239,11 @@ func runPass(groups int, f32 bool, a *byte) {
 // turnSIMD brings the pair side's views to rows of candidates.
 func (s *pass) turnSIMD(c *Compiled, cross []float32, groups int) {
 	width := c.split.Cross
-	for i := range 8 * groups {
-		s.simd.pairs[i] = min(i, s.n-1) * width * 4
+	if s.simd.placed != s.n {
+		s.simd.placed = s.n
+		for i := range 8 * groups {
+			s.simd.pairs[i] = min(i, s.n-1) * width * 4
+		}
 	}
 	for i, column := range c.pairRows.eights {
 		a := turnArgs{
