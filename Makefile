@@ -1,14 +1,16 @@
 # Everything here is a plain go command: `make help` lists them, .ci/run is the gate.
 GO ?= go
+PYTHON ?= .venv/bin/python
 # Length of the long fuzz run, all functions together.
 FUZZ_SECONDS ?= 1800
 FUZZ_PATTERN ?= .
+MUTATIONS ?= 10000000
 BENCH ?= .
 BENCH_TIME ?= 200ms
 BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test goldens race fuzz fuzz-smoke bench bench-models bench-micro blackbox-long alloc check ci clean
+.PHONY: help deps build test test-train train goldens race differential fuzz fuzz-smoke bench bench-codec bench-explore bench-models bench-micro blackbox-long alloc check ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
@@ -23,7 +25,7 @@ build: ## bin/millrace, the one binary
 test: ## the README's test command
 	$(GO) test ./...
 
-goldens: build/goldens/made ## every loader and kernel on 93 models and 1,860,000 rows of the real trainers (needs the Python of deps)
+goldens: build/goldens/made ## every loader and kernel on 94 models and 1,880,000 rows of the real trainers (needs the Python of deps)
 	MILLRACE_LONG=1 $(GO) test -count=1 -timeout 30m -run Goldens ./models/gbdt
 
 build/goldens/made: tools/train/goldens.py tools/train/requirements.txt
@@ -33,8 +35,19 @@ build/goldens/made: tools/train/goldens.py tools/train/requirements.txt
 race: ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./...
 
+test-train: ## the trainer's own tests (Python; make deps first)
+	$(PYTHON) -m unittest discover -s tools/train/tests -t .
+
+train: ## the demo bundle: a synthetic log, training, calibration, report in build/train
+	$(PYTHON) -m tools.train synth --out build/train/log
+	$(PYTHON) -m tools.train fit --log build/train/log --out build/train/bundle --report build/train/report --require
+	$(GO) run ./tools/millrace model sign build/train/bundle --key models/bundle/demo/demo.key --out models/bundle/demo/demo.bundle
+
 alloc: ## the allocation gates
 	$(GO) test -count=1 -run Alloc ./...
+
+differential: ## the request parser against encoding/json over 10 million mutated requests (MUTATIONS)
+	$(GO) test -count=1 -timeout 120m -v -run TestDifferentialMutations ./codec/openrtb -mutations $(MUTATIONS)
 
 fuzz: ## every Fuzz function, long (FUZZ_SECONDS in all, FUZZ_PATTERN chooses)
 	.ci/fuzz $(FUZZ_SECONDS) '$(FUZZ_PATTERN)'
@@ -47,8 +60,18 @@ bench: ## the decision in process, one shard to two, the network edge, and the s
 	$(GO) run ./bench/ingress
 	$(GO) run ./bench/peers
 
+bench-pacing: ## budgets over a simulated week against their plans, with a picture in build/pacing.svg
+	@mkdir -p build
+	$(GO) run ./bench/pacing -plot build/pacing.svg
+
 bench-models: ## kernels of models/gbdt against leaves and the C APIs of LightGBM and XGBoost; trains its models first (needs the Python of deps)
 	$(GO) run ./bench/models
+
+bench-codec: ## parsing bid requests: ours, sonic, encoding/json, simdjson-go and a plain pass, in one run
+	$(GO) test -count=1 -timeout 30m -v -run TestTable ./bench/codec -rounds 200
+
+bench-explore: ## what exploration costs and brings: regret of each policy in worlds of known rates, docs/exploration.svg
+	$(GO) run ./bench/explore -svg docs/exploration.svg
 
 bench-micro: ## the packages' own benchmarks (BENCH, BENCH_TIME, BENCH_PACKAGES)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem $(BENCH_PACKAGES)

@@ -40,7 +40,7 @@ func Catalog(lines ...Line) string {
 		l.Kind = or(l.Kind, "direct")
 		fmt.Fprintf(&b, "      - id: %s\n        currency: USD\n        time_zone: %s\n", l.Name, noonZone())
 		if l.Total != "" {
-			fmt.Fprintf(&b, "        budget: {daily: %s, total: %s}\n", l.Total, l.Total)
+			fmt.Fprintf(&b, "        budget: {daily: %s, total: %s, pacing: asap}\n", l.Total, l.Total)
 		}
 		fmt.Fprintf(&b, "        line_items:\n          - id: %s-line\n            kind: %s\n", l.Name, l.Kind)
 		if l.Kind != "house" {

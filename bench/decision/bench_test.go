@@ -9,6 +9,7 @@ import (
 	"millrace/bench/load"
 	"millrace/bench/sim"
 	"millrace/codec/unit"
+	"millrace/engine/serve"
 	"millrace/models/bundle"
 	"millrace/models/bundle/bundletest"
 	"millrace/state/campaign"
@@ -18,7 +19,7 @@ import (
 var start = unit.WallTime(time.Date(2026, 3, 17, 9, 0, 0, 0, time.UTC).UnixNano())
 
 func demoSnapshot(t testing.TB) *campaign.Snapshot {
-	s, faults := campaign.Compile(campaign.Demo(), campaign.Options{Version: 1})
+	s, faults := campaign.Compile(catalogtest.Unpaced(campaign.Demo()), campaign.Options{Version: 1})
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}
@@ -45,7 +46,7 @@ func synthetic(n int, o catalogtest.Options) [][]byte {
 }
 
 func newLoop(t testing.TB, s *campaign.Snapshot, m *bundle.Bundle) *sim.Loop {
-	w, err := sim.New(sim.Config{Seed: 1, Shards: 1, Catalog: s, Start: start, Caps: 1 << 16, Models: [2]*bundle.Bundle{m}})
+	w, err := sim.New(sim.Config{Seed: 1, Shards: 1, Catalog: s, Start: start, Caps: 1 << 16, Models: [2]*bundle.Bundle{m}, Explore: serve.Default().Explore})
 	if err != nil {
 		t.Fatal(err)
 	}

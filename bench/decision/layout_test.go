@@ -13,6 +13,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"millrace/models/bundle/bundletest"
 	"millrace/shards"
 	"millrace/state/campaign/catalogtest"
 )
@@ -31,7 +32,7 @@ const line = 64
 // package shards owns and tests: the walk ends at them. So it does at a signer's
 // hash states, whose place is the standard library's affair.
 var shared = []string{
-	"campaign.Snapshot", "feature.Schema", "selection.inputs", "selection.Model", "gbdt.Compiled", "event.Keyring", "serve.Metrics", "ledger.Recovered", "time.Location",
+	"campaign.Snapshot", "pace.Terms", "feature.Schema", "selection.inputs", "selection.Model", "gbdt.Compiled", "event.Keyring", "serve.Metrics", "ledger.Recovered", "time.Location",
 	"shards.Shard[", "shards.CounterBlock", "decision.client", "hmac.HMAC",
 }
 
@@ -130,8 +131,11 @@ func (w *walker) elements(v reflect.Value, path string) {
 // creative is first heard of, never by a decision.
 func TestLayoutNoLineWrittenByTwoShards(t *testing.T) {
 	o := catalogtest.Options{Lines: 1000, Seed: 1}
-	t.Run("synthetic", func(t *testing.T) { expectApart(t, newRig(t, 3, catalogtest.Snapshot(o), synthetic(64, o))) })
-	t.Run("demo", func(t *testing.T) { expectApart(t, newRig(t, 3, demoSnapshot(t), mix(64))) })
+	t.Run("synthetic", func(t *testing.T) { expectApart(t, newRig(t, 3, catalogtest.Snapshot(o), synthetic(64, o), nil)) })
+	t.Run("model", func(t *testing.T) {
+		expectApart(t, newRig(t, 3, catalogtest.Compete(catalogtest.Snapshot(o)), synthetic(64, o), bundletest.Synthetic(bundletest.Usual())))
+	})
+	t.Run("demo", func(t *testing.T) { expectApart(t, newRig(t, 3, demoSnapshot(t), mix(64), nil)) })
 }
 
 func expectApart(t *testing.T, r *rig) {

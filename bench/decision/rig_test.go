@@ -15,6 +15,8 @@ import (
 	"millrace/engine/gateway"
 	"millrace/engine/selection"
 	"millrace/engine/serve"
+	"millrace/models/bundle"
+	"millrace/models/rollout"
 	"millrace/shards"
 	"millrace/state/campaign"
 	"millrace/state/ledger"
@@ -52,7 +54,7 @@ type client struct {
 	_        shards.Pad
 }
 
-func newRig(t testing.TB, n int, snap *campaign.Snapshot, bodies [][]byte) *rig {
+func newRig(t testing.TB, n int, snap *campaign.Snapshot, bodies [][]byte, model *bundle.Bundle) *rig {
 	t.Helper()
 	r := &rig{}
 	keys, err := event.NewKeyring([]event.Key{{ID: 1, Secret: []byte("a secret for benchmarks only, no other use")}}, 1)
@@ -66,7 +68,7 @@ func newRig(t testing.TB, n int, snap *campaign.Snapshot, bodies [][]byte) *rig 
 	metrics := serve.NewMetrics(registry)
 	core := serve.Default()
 	core.Node, core.Epoch = 1, 1
-	core.Caps.Entries = 1 << 16
+	core.Caps.Entries, core.Users.Users = 1<<16, 1<<10
 	r.group, err = shards.NewGroup(cfg, shards.SystemClock(), registry, func(s *shards.Shard[serve.Message]) shards.Handler[serve.Message] {
 		c := &client{shard: s, contexts: make([]serve.Context, inFlight), finished: func() {}}
 		for _, b := range bodies {
@@ -93,6 +95,13 @@ func newRig(t testing.TB, n int, snap *campaign.Snapshot, bodies [][]byte) *rig 
 		}
 	})
 	for i, swap := range serve.PrepareCatalog(snap, selection.Default(), n) {
+		if model != nil {
+			m, err := selection.PrepareModel(model, snap, nil, start, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			swap.Models = &serve.ModelSwap{Arms: [2]*selection.Arm{selection.NewArm(m)}, Assignment: rollout.Assignment{Epoch: 1, Stable: model.Version()}}
+		}
 		r.on(t, i, func() { r.cores[i].Load(swap) })
 	}
 	r.awaitLeases(t)

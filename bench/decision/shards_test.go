@@ -35,7 +35,7 @@ func benchmarkShards(b *testing.B, snap *campaign.Snapshot, bodies [][]byte) {
 		b.Skip("two shards need two processors")
 	}
 	const turn = 4096 // decisions of a shard
-	rigs := [...]*rig{newRig(b, 1, snap, bodies), newRig(b, 2, snap, bodies)}
+	rigs := [...]*rig{newRig(b, 1, snap, bodies, nil), newRig(b, 2, snap, bodies, nil)}
 	for _, r := range rigs {
 		r.run(b, 2*turn)
 	}

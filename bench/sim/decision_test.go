@@ -17,7 +17,7 @@ type line struct{ id, attrs, creative string }
 func catalog(lines ...line) string {
 	var b strings.Builder
 	b.WriteString("advertisers:\n  - id: adv\n    name: Adv\n    domain: adv.example.com\n    cat: [IAB20]\n    campaigns:\n" +
-		"      - id: camp\n        currency: USD\n        time_zone: UTC\n        budget: {daily: 100}\n        line_items:\n")
+		"      - id: camp\n        currency: USD\n        time_zone: UTC\n        budget: {daily: 100, pacing: asap}\n        line_items:\n")
 	for _, l := range lines {
 		creative := l.creative
 		if creative == "" {

@@ -25,12 +25,13 @@ func TestSameSeedSameBytes(t *testing.T) {
 }
 
 // TestShardCountDoesNotDecide: which shard owns a user or a campaign must not
-// change what is decided, while every account has money on every shard. Only
-// the identity of wins (and so of tokens) names the shard.
+// change what is decided, while every account has money on every shard and no
+// pacing holds one back. Only the identity of wins (and so of tokens) names the
+// shard.
 func TestShardCountDoesNotDecide(t *testing.T) {
 	var want []string
 	for _, shards := range []int{1, 2, 7} {
-		w := world(t, Config{Seed: uint64(shards), Shards: shards, Catalog: demo(t)})
+		w := world(t, Config{Seed: uint64(shards), Shards: shards, Catalog: unpaced(t)})
 		got := canonical(script(t, w, 11, scriptRequests))
 		if want == nil {
 			want = got
@@ -81,7 +82,7 @@ advertisers:
       - id: small
         currency: USD
         time_zone: UTC
-        budget: {daily: 0.9}
+        budget: {daily: 0.9, pacing: asap}
         line_items:
           - id: small-banner
             pricing: cpm
@@ -94,12 +95,12 @@ advertisers:
       - id: two-level
         currency: USD
         time_zone: America/New_York
-        budget: {total: 2.5}
+        budget: {total: 2.5, pacing: asap}
         line_items:
           - id: own-budget
             pricing: cpm
             price: 2.25
-            budget: {total: 0.7}
+            budget: {total: 0.7, pacing: asap}
             creatives: [{id: own-728, size: 728x90, html: "<b>own</b>", landing: "https://a.example.com/o"}]
           - id: shared
             pricing: cpm

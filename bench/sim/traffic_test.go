@@ -13,6 +13,7 @@ import (
 	"millrace/codec/event"
 	"millrace/codec/unit"
 	"millrace/state/campaign"
+	"millrace/state/campaign/catalogtest"
 )
 
 var start = unit.WallTime(time.Date(2026, 3, 17, 9, 0, 0, 0, time.UTC).UnixNano())
@@ -29,6 +30,16 @@ func compile(t testing.TB, yaml string) *campaign.Snapshot {
 func demo(t testing.TB) *campaign.Snapshot {
 	t.Helper()
 	return compile(t, string(campaign.DemoYAML()))
+}
+
+// unpaced is the demo without pacing.
+func unpaced(t testing.TB) *campaign.Snapshot {
+	t.Helper()
+	s, faults := campaign.Compile(catalogtest.Unpaced(campaign.Demo()), campaign.Options{Version: 1})
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	return s
 }
 
 func world(t testing.TB, cfg Config) *World {

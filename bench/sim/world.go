@@ -12,6 +12,7 @@ import (
 	"millrace/engine/selection"
 	"millrace/engine/serve"
 	"millrace/models/bundle"
+	"millrace/models/coldstart"
 	"millrace/models/rollout"
 	"millrace/shards"
 	"millrace/state/campaign"
@@ -31,6 +32,8 @@ type Config struct {
 	Models [2]*bundle.Bundle
 	// Rollout says whom each serves; the stable one everybody if it is zero.
 	Rollout rollout.Assignment
+	// Explore says how new ads get their chance; the zero value is not at all.
+	Explore coldstart.Config
 	// Clock tells shards what a batch cost; nil: nothing.
 	Clock shards.Clock
 }
@@ -86,6 +89,7 @@ func New(cfg Config) (*World, error) {
 	core.Caps.Entries, core.Caps.Seed = max(cfg.Caps, 1024), 1
 	core.EventsPendingMax = 1 << 12
 	core.Users.Users, core.Users.Seed = max(cfg.Caps, 1024), 1
+	core.Explore, core.ExploreSeed = cfg.Explore, cfg.Seed
 	core.Clock = clock
 	if cfg.Clock != nil {
 		core.Clock = cfg.Clock

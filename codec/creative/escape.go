@@ -106,7 +106,7 @@ func htmlByte(c byte) string {
 		return "&#" + string([]byte{'0' + c/10, '0' + c%10}) + ";"
 	}
 	if c < ' ' || c == 0x7f {
-		return "&#32;"
+		return "&#65533;"
 	}
 	return string(c)
 }
@@ -132,8 +132,8 @@ func xmlByte(c byte) string {
 	case '\r':
 		return "&#13;"
 	}
-	if c < ' ' || c == 0x7f {
-		return " "
+	if c < ' ' {
+		return "\uFFFD" // not a blank, which HTML would take for one
 	}
 	return string(c)
 }

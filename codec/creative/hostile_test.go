@@ -249,9 +249,7 @@ func cleaned(value string) string {
 		switch {
 		case r == '\t' || r == '\n' || r == '\r':
 			return r
-		case r < ' ' || r == 0x7f:
-			return ' '
-		case r == 0xFFFE || r == 0xFFFF:
+		case r < ' ', r == 0xFFFE, r == 0xFFFF:
 			return utf8.RuneError
 		}
 		return r

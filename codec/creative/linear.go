@@ -15,6 +15,7 @@ import (
 type linearTemplate struct {
 	program    program
 	wrapper    bool
+	verified   bool // it has verification scripts
 	seconds    int32
 	mimes      []string // of a wrapper, if known
 	files      []linearFile
@@ -276,7 +277,7 @@ func (c *Compiler) compileLinear(t *Template, s *Spec) {
 	if l.SkipAfter < 0 || l.SkipAfter > max(l.Seconds, 0) && l.Seconds > 0 {
 		c.fault(in+"skip_after", "not within its length", "write when it may be skipped: 5s; remove it for never")
 	}
-	out := &linearTemplate{seconds: l.Seconds, wrapper: l.Wrapper != nil}
+	out := &linearTemplate{seconds: l.Seconds, wrapper: l.Wrapper != nil, verified: len(l.Verifications) > 0}
 	if l.Wrapper != nil {
 		c.wrapper(t, out, l, in)
 	} else {

@@ -2,6 +2,7 @@ package creative
 
 import (
 	"fmt"
+	"math/bits"
 
 	"millrace/codec/openrtb"
 	"millrace/codec/strict"
@@ -112,6 +113,29 @@ func (t *Template) Size() (w, h int32) { return t.w, t.h }
 
 // Seconds is the length of a video or audio ad.
 func (t *Template) Seconds() int32 { return t.seconds }
+
+// Protocol is that of the markup in the form of the Fit; 0 if it is not VAST.
+func (t *Template) Protocol(f Fit) openrtb.Protocol {
+	if t.linear == nil {
+		return 0
+	}
+	asks := vastVersions[f.version].inline
+	if t.linear.wrapper {
+		asks = vastVersions[f.version].wrapper
+	}
+	return openrtb.Protocol(bits.TrailingZeros32(asks))
+}
+
+// APIs are what the markup asks of its player: Open Measurement, if it has a
+// verification script. Borrowed.
+func (t *Template) APIs() []int32 {
+	if t.linear == nil || !t.linear.verified {
+		return nil
+	}
+	return openMeasurement[:]
+}
+
+var openMeasurement = [...]int32{7} // AdCOM: OMID 1
 
 // Fits reports whether the creative may answer the impression, by all that the
 // catalog's index of sizes does not know: security, MIME types, durations,

@@ -173,3 +173,18 @@ func TestVASTAudio(t *testing.T) {
 		t.Error("an attribute that VAST 3 does not have")
 	}
 }
+
+// The answer says what the markup needs.
+func TestVASTProtocolAndAPIs(t *testing.T) {
+	x := ordinary()
+	inline, wrapped, plain, banner := compile(t, linear(x, openrtb.VideoMedia)), compile(t, wrapper(x)), compile(t, small()), compile(t, imageBanner(x))
+	for version, want := range [][2]openrtb.Protocol{{openrtb.VAST42, openrtb.VAST42Wrap}, {openrtb.VAST41, openrtb.VAST41Wrap}, {openrtb.VAST4, openrtb.VAST4Wrapper}, {openrtb.VAST3, openrtb.VAST3Wrapper}, {openrtb.VAST2, openrtb.VAST2Wrapper}} {
+		f := Fit{version: uint8(version)}
+		if inline.Protocol(f) != want[0] || wrapped.Protocol(f) != want[1] || banner.Protocol(f) != 0 {
+			t.Errorf("version %d: %v, %v, %v", version, inline.Protocol(f), wrapped.Protocol(f), banner.Protocol(f))
+		}
+	}
+	if len(inline.APIs()) != 1 || inline.APIs()[0] != 7 || plain.APIs() != nil || banner.APIs() != nil {
+		t.Error("its APIs")
+	}
+}

@@ -1,15 +1,22 @@
 // Package openrtb reads OpenRTB 2.5 and 2.6 bid requests where they lie and
 // writes bid responses.
 //
-// Parse makes one pass over the body and fills a BidRequest: strings and raw
-// values are references into the body, lists are flat slabs of the view. What
-// is not read (most of ext) costs a validating skip. Nothing is allocated once
-// the slabs have grown, nothing is copied, and escapes are decoded only by
-// those who read the text.
+// Parse makes two passes over the body and fills a BidRequest: strings and raw
+// values are references into the body, lists are flat slabs of the view. The
+// first pass (index) finds where the tokens begin, 64 bytes a step where the
+// processor has the vectors for it; the second (walker) goes from token to
+// token by tables of fields. What is in no table costs a validating skip.
+// Nothing is allocated once the slabs have grown, nothing is copied, and
+// escapes are decoded only by those who read the text.
 //
-//	body  {"id":"a1","imp":[{"id":"1","banner":{"format":[{"w":300,…
-//	            ▲▲            ▲                        └──────┐
-//	view  ID ───┘│   Imp[0].ID┘   Imp[0].Banner.Formats{0,1} ─┴► slab formats
+//	body    {"id":"a1","imp":[{"id":"1","banner":{"format":[{"w":300,…
+//	tokens  ^^   ^^   ^^    ^^^^   ^^  ^^      ^ ^        ^^ ^  ^^
+//	             ▲            ▲                           └──┐
+//	view  ID ────┘   Imp[0].ID┘   Imp[0].Banner.Formats{0,1} ┴► slab formats
+//
+// Objects that few ask for (supply chain, eids, user agent, metrics, ...) are
+// checked for their syntax and kept as they came: Details parses them when
+// somebody wants them, by the same tables.
 //
 // Lifetimes: the view's references live as long as the body is unchanged; the
 // view's slabs until the next Parse into it. Both belong to whoever owns the

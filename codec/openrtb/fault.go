@@ -55,8 +55,9 @@ type Error struct {
 // OK reports whether there is no fault.
 func (e Error) OK() bool { return e.Code == OK }
 
-// AppendReason appends the short plain reason: "imp[0].id: missing (byte 12)".
-func (e Error) AppendReason(dst []byte) []byte {
+// AppendPath appends where the fault is: "imp[0].id"; nothing for the request
+// itself.
+func (e Error) AppendPath(dst []byte) []byte {
 	at := len(dst)
 	for i := 0; i < len(e.Object); i++ {
 		dst = append(dst, e.Object[i])
@@ -70,6 +71,13 @@ func (e Error) AppendReason(dst []byte) []byte {
 		}
 		dst = append(dst, e.Field...)
 	}
+	return dst
+}
+
+// AppendReason appends the short plain reason: "imp[0].id: missing (byte 12)".
+func (e Error) AppendReason(dst []byte) []byte {
+	at := len(dst)
+	dst = e.AppendPath(dst)
 	if len(dst) > at {
 		dst = append(dst, ": "...)
 	}

@@ -1,6 +1,7 @@
 package openrtb
 
 import (
+	"math/bits"
 	"strconv"
 	"unicode/utf8"
 
@@ -16,9 +17,11 @@ type Response struct {
 	BidID []byte
 	// Cur of every bid; the zero value is left out, which means USD.
 	Cur unit.Currency
+	// CustomData is for the exchange to keep in its cookie; empty = left out.
+	CustomData string
 	// NBR is sent if there is no bid and it is not NoReason.
 	NBR NoBidReason
-	// Bids in order; neighbours of one seat share a seatbid.
+	// Bids in order; neighbours of one seat and group share a seatbid.
 	Bids []Bid
 	// Ext is a JSON value, sent as it is; empty = left out.
 	Ext []byte
@@ -27,7 +30,9 @@ type Response struct {
 // Bid is one bid of a response. Empty and zero fields are left out, but for
 // the required ones (ID, ImpID, Price).
 type Bid struct {
-	Seat    string
+	Seat string
+	// Group: the bids of the seatbid are taken together or not at all.
+	Group   bool
 	ID      []byte
 	ImpID   Str
 	Price   unit.CPMMicros
@@ -38,16 +43,25 @@ type Bid struct {
 	Adm     []byte // the inside of a JSON string, as creative.Template appends it
 	ADomain []string
 	Bundle  string
+	IURL    string // an image of the creative, for reviews
 	CID     string
 	CRID    string
+	Tactic  string
 	Cat     []string
 	CatTax  CategoryTaxonomy
-	Attr    []int32
-	Lang    string
+	Attr    uint64   // bit n: creative attribute n
+	APIs    []int32  // what the markup needs
+	Proto   Protocol // of VAST markup
+	Rating  int32    // QAG media rating
+	Lang    string   // ISO 639-1; or else LangB, BCP 47
+	LangB   string
 	DealID  Str
 	MType   MediaType
 	W, H    int32
+	WRatio  int32 // of a flexible ad, instead of its size
+	HRatio  int32
 	Dur     int32 // seconds, of video and audio
+	Slot    int32 // in the pod
 	Exp     int32 // seconds the bid may wait for its impression
 	Ext     []byte
 }
@@ -70,6 +84,7 @@ func AppendResponse(dst []byte, r *Response) []byte {
 		dst = append(dst, r.Cur[:]...)
 		dst = append(dst, '"')
 	}
+	dst = appendText(dst, `,"customdata":`, r.CustomData)
 	if len(r.Bids) == 0 && r.NBR != NoReason {
 		dst = appendInt(dst, `,"nbr":`, int64(r.NBR))
 	}
@@ -85,17 +100,23 @@ func appendSeats(dst []byte, bids []Bid) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		if i == 0 || b.Seat != bids[i-1].Seat {
+		if i == 0 || !b.beside(&bids[i-1]) {
 			dst = append(dst, `{"bid":[`...)
 		}
 		dst = appendBid(dst, b)
-		if i+1 == len(bids) || bids[i+1].Seat != b.Seat {
+		if i+1 == len(bids) || !bids[i+1].beside(b) {
 			dst = appendText(append(dst, ']'), `,"seat":`, b.Seat)
+			if b.Group {
+				dst = append(dst, `,"group":1`...)
+			}
 			dst = append(dst, '}')
 		}
 	}
 	return dst
 }
+
+// beside reports whether the two share a seatbid.
+func (b *Bid) beside(other *Bid) bool { return b.Seat == other.Seat && b.Group == other.Group }
 
 func appendBid(dst []byte, b *Bid) []byte {
 	dst = appendField(dst, `{"id":`, b.ID)
@@ -113,18 +134,30 @@ func appendBid(dst []byte, b *Bid) []byte {
 	}
 	dst = appendTexts(dst, `,"adomain":[`, b.ADomain)
 	dst = appendText(dst, `,"bundle":`, b.Bundle)
+	dst = appendText(dst, `,"iurl":`, b.IURL)
 	dst = appendText(dst, `,"cid":`, b.CID)
 	dst = appendText(dst, `,"crid":`, b.CRID)
+	dst = appendText(dst, `,"tactic":`, b.Tactic)
 	dst = appendTexts(dst, `,"cat":[`, b.Cat)
 	dst = appendNonZero(dst, `,"cattax":`, int64(b.CatTax))
-	if len(b.Attr) > 0 {
+	if b.Attr != 0 {
 		dst = append(dst, `,"attr":[`...)
-		for _, a := range b.Attr {
+		for rest := b.Attr; rest != 0; rest &= rest - 1 {
+			dst = append(strconv.AppendInt(dst, int64(bits.TrailingZeros64(rest)), 10), ',')
+		}
+		dst[len(dst)-1] = ']'
+	}
+	if len(b.APIs) > 0 {
+		dst = append(dst, `,"apis":[`...)
+		for _, a := range b.APIs {
 			dst = append(strconv.AppendInt(dst, int64(a), 10), ',')
 		}
 		dst[len(dst)-1] = ']'
 	}
+	dst = appendNonZero(dst, `,"protocol":`, int64(b.Proto))
+	dst = appendNonZero(dst, `,"qagmediarating":`, int64(b.Rating))
 	dst = appendText(dst, `,"language":`, b.Lang)
+	dst = appendText(dst, `,"langb":`, b.LangB)
 	if !b.DealID.IsZero() {
 		dst = append(dst, `,"dealid":"`...)
 		dst = append(b.DealID.AppendJSON(dst), '"')
@@ -132,7 +165,10 @@ func appendBid(dst []byte, b *Bid) []byte {
 	dst = appendNonZero(dst, `,"mtype":`, int64(b.MType))
 	dst = appendNonZero(dst, `,"w":`, int64(b.W))
 	dst = appendNonZero(dst, `,"h":`, int64(b.H))
+	dst = appendNonZero(dst, `,"wratio":`, int64(b.WRatio))
+	dst = appendNonZero(dst, `,"hratio":`, int64(b.HRatio))
 	dst = appendNonZero(dst, `,"dur":`, int64(b.Dur))
+	dst = appendNonZero(dst, `,"slotinpod":`, int64(b.Slot))
 	dst = appendNonZero(dst, `,"exp":`, int64(b.Exp))
 	if len(b.Ext) > 0 {
 		dst = append(append(dst, `,"ext":`...), b.Ext...)

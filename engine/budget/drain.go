@@ -119,19 +119,13 @@ func (b *Broker) AppendBalances(dst []Balance) []Balance {
 		e := Balance{
 			Account: sl.id, Campaign: tm.spec.Campaign, Name: tm.spec.Name, Currency: tm.spec.Currency, Day: sl.day, Active: sl.active,
 			Daily: tm.spec.Daily, Total: tm.spec.Total, Available: sl.avail, PostedDay: tm.postedDay, PostedTotal: tm.posted,
-		}
-		for _, k := range b.pending[s] {
-			e.Reserved += k[Exact] + k[Expected]
+			Reserved: b.reserved(int32(s)),
 		}
 		if sl.home != none {
 			h := &b.homes[sl.home]
 			e.Pool, e.Remaining, e.Waiting = h.pool, h.remaining, int(h.count)
 			e.PostedTotal += h.postedBefore
-			if a := b.recovered.Account(sl.id); a != nil {
-				if d := a.On(sl.day); d != nil {
-					e.PostedDay += d.Posted
-				}
-			}
+			e.PostedDay += b.postedEarlier(sl)
 		}
 		dst = append(dst, e)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"millrace/codec/gzip"
 	"millrace/codec/strict"
+	"millrace/models/coldstart"
 )
 
 // Config is everything an operator may set. The yaml tags are the names in the
@@ -112,6 +113,7 @@ type ModelConfig struct {
 	Refresh        time.Duration `yaml:"refresh" help:"how often what a model knows of the ads' own results is renewed; 0 is only with a new catalog or model"`
 	Rollout        bool          `yaml:"rollout" help:"a newer bundle is tried in shadow, then on a growing share of users, and rolled back when it does worse; false: it serves all at once"`
 	AllowDowngrade bool          `yaml:"allow_downgrade" help:"an older bundle than the one in force is accepted"`
+	Explore        string        `yaml:"explore" help:"how ads about which little is known get a chance: thompson, epsilon-greedy or off; at most a hundredth of what is expected to be earned is given up for it"`
 	Latency        time.Duration `yaml:"latency" help:"what a decision may cost before less is predicted: first the last predictions known, then smoothed counts, then the catalog's priors"`
 }
 
@@ -163,7 +165,7 @@ func Default() Config {
 		},
 		Tokens: TokensConfig{TTL: 24 * time.Hour},
 		Model: ModelConfig{
-			Poll: 2 * time.Second, Refresh: time.Minute, Rollout: true, Latency: 2 * time.Millisecond,
+			Poll: 2 * time.Second, Refresh: time.Minute, Rollout: true, Explore: coldstart.Thompson.String(), Latency: 2 * time.Millisecond,
 		},
 		Memory: MemoryConfig{GC: 100},
 	}

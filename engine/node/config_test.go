@@ -156,6 +156,7 @@ func TestValidateNamesField(t *testing.T) {
 		"model.keys[0]":          func(c *Config) { c.Model.Keys = []string{"a"} },
 		"model.poll":             func(c *Config) { c.Model.Poll = 1 },
 		"model.refresh":          func(c *Config) { c.Model.Refresh = 1 },
+		"model.explore":          func(c *Config) { c.Model.Explore = "greedy" },
 		"model.latency":          func(c *Config) { c.Model.Latency = 0 },
 		"memory.limit":           func(c *Config) { c.Memory.Limit = 1 },
 		"memory.gc":              func(c *Config) { c.Memory.GC = 0 },

@@ -12,6 +12,7 @@ import (
 	"millrace/codec/gzip"
 	"millrace/codec/strict"
 	"millrace/models/bundle"
+	"millrace/models/coldstart"
 )
 
 // faultList gathers the faults of a configuration; places are added by Load.
@@ -203,6 +204,9 @@ func (c ModelConfig) validate(l *faultList) {
 	}
 	if c.Refresh != 0 {
 		l.lasting("model.refresh", c.Refresh, time.Second, 24*time.Hour)
+	}
+	if _, err := coldstart.ParseMethod(c.Explore); err != nil {
+		l.add("model.explore", err.Error(), strict.Remedy(c.Explore, []string{"off", "epsilon-greedy", "thompson"}))
 	}
 	l.lasting("model.latency", c.Latency, 10*time.Microsecond, time.Second)
 }

@@ -30,7 +30,7 @@ advertisers:
       - id: spring
         currency: USD
         time_zone: UTC
-        budget: {daily: 100}
+        budget: {daily: 100, pacing: asap}
         line_items:
           - id: paid
             price: 2.50

@@ -18,6 +18,7 @@ import (
 	"millrace/codec/unit"
 	"millrace/engine/gateway"
 	"millrace/engine/serve"
+	"millrace/models/coldstart"
 	"millrace/netio/admin"
 	"millrace/netio/ingress"
 	"millrace/shards"
@@ -200,6 +201,8 @@ func (n *Node) coreConfig() serve.Config {
 	c.Caps.Seed = rand.Uint64() // nobody who chooses user ids can aim them at one slot
 	c.EventsPendingMax = n.cfg.Limits.InFlight
 	c.Users.Users, c.Users.Seed = n.cfg.Shard.UserSlots, rand.Uint64()
+	c.Explore.Method, _ = coldstart.ParseMethod(n.cfg.Model.Explore) // Validate has read it
+	c.ExploreSeed = rand.Uint64()
 	c.Ladder.CostMax = n.cfg.Model.Latency
 	c.Maturity = n.models.machine.Plan().Maturity
 	c.Clock = n.clock

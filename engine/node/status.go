@@ -8,6 +8,7 @@ import (
 
 	"millrace/codec/unit"
 	"millrace/engine/budget"
+	"millrace/engine/pace"
 	"millrace/engine/serve"
 	"millrace/netio/admin"
 	"millrace/shards"
@@ -64,16 +65,19 @@ func (n *Node) shardStatus(ctx context.Context) ([]admin.ShardStatus, error) {
 // books is what the shards know together, at about one time.
 type books struct {
 	balances map[unit.AccountID]budget.Balance
+	courses  map[unit.AccountID]pace.Course
 	lines    map[unit.LineID]serve.LineTotals
 }
 
 func (n *Node) books(ctx context.Context) (books, error) {
-	b := books{balances: map[unit.AccountID]budget.Balance{}, lines: map[unit.LineID]serve.LineTotals{}}
+	b := books{balances: map[unit.AccountID]budget.Balance{}, courses: map[unit.AccountID]pace.Course{}, lines: map[unit.LineID]serve.LineTotals{}}
 	for i, core := range n.cores {
 		var balances []budget.Balance
 		var totals []serve.LineTotals
+		var courses []pace.Course
 		err := n.group.Invoke(ctx, unit.ShardID(i), func(*shards.Shard[serve.Message]) {
 			balances, totals = core.Broker().AppendBalances(nil), core.AppendTotals(nil)
+			courses = core.Board().AppendCourses(nil, n.clock.Wall())
 		})
 		if err != nil {
 			return b, fmt.Errorf("shard %d: %w", i, err)
@@ -82,6 +86,9 @@ func (n *Node) books(ctx context.Context) (books, error) {
 			sum := b.balances[x.Account]
 			sum.Add(&x)
 			b.balances[x.Account] = sum
+		}
+		for _, x := range courses {
+			b.courses[x.Account] = x
 		}
 		for _, x := range totals {
 			sum := b.lines[x.Line]
@@ -156,7 +163,9 @@ func (b *books) account(s *campaign.Snapshot, a campaign.AccountIndex) *admin.Bu
 		return nil
 	}
 	x := b.balances[s.Accounts[a].ID]
+	course := b.courses[s.Accounts[a].ID]
 	return &admin.Budget{
+		Pacing: s.Accounts[a].Pacing.String(), Participation: course.Share, Planned: admin.Amount(course.Planned),
 		Daily: admin.Amount(s.Accounts[a].Daily), Total: admin.Amount(s.Accounts[a].Total),
 		SpentToday: admin.Amount(x.PostedDay), SpentTotal: admin.Amount(x.PostedTotal), Reserved: admin.Amount(x.Reserved),
 		Leased: admin.Amount(x.Pool + x.Available + x.Moving + x.Reserved + x.Locked),

@@ -49,6 +49,7 @@ type Catalog struct {
 	values   []unit.Nanos // by creative: expected revenue of an impression
 	bounds   []unit.Nanos // by line: the most of its creatives' values
 	ranks    []unit.Nanos // by line: the most of its creatives' ranks
+	trials   []uint32     // by creative: impressions known of
 	// weights turn a price into a rank: by creative, and the most by line.
 	weights, lineWeights []float32
 	// predicted are the lines whose worth depends on a prediction.
@@ -70,6 +71,7 @@ func Prepare(s *campaign.Snapshot, cfg Config) *Catalog {
 		values: shards.AlignedSlice[unit.Nanos](len(s.Creatives)),
 		bounds: shards.AlignedSlice[unit.Nanos](len(s.Lines)),
 		ranks:  shards.AlignedSlice[unit.Nanos](len(s.Lines)),
+		trials: shards.AlignedSlice[uint32](len(s.Creatives)),
 
 		weights: shards.AlignedSlice[float32](len(s.Creatives)), lineWeights: shards.AlignedSlice[float32](len(s.Lines)),
 		dry: shards.AlignedSlice[uint64]((len(s.Accounts) + 63) / 64),
@@ -115,6 +117,14 @@ func (c *Catalog) indexAccounts() {
 		c.linesOf[next[a]] = l
 		next[a]++
 	})
+}
+
+// Worth is the expected revenue of an impression of the creative, by counts.
+func (c *Catalog) Worth(cr campaign.CreativeIndex) unit.Nanos { return c.values[cr] }
+
+// LinesOf are the lines that pay from an account. Immutable, like the snapshot.
+func (c *Catalog) LinesOf(a campaign.AccountIndex) []campaign.LineIndex {
+	return c.linesOf[c.first[a]:c.first[a+1]]
 }
 
 // rates are the smoothed click and conversion rates of a creative.
@@ -172,6 +182,7 @@ func (c *Catalog) reprice(id unit.CreativeID, seen *Counts) {
 		return
 	}
 	c.values[cr] = c.worth(cr, seen)
+	c.trials[cr] = uint32(min(seen.of(event.Impression), math.MaxUint32))
 	c.rebound(c.Snapshot.Creatives[cr].Line)
 }
 
@@ -189,7 +200,7 @@ func (c *Catalog) fund(dry []uint64) {
 }
 
 func (c *Catalog) refund(account int) {
-	for _, l := range c.linesOf[c.first[account]:c.first[account+1]] {
+	for _, l := range c.LinesOf(campaign.AccountIndex(account)) {
 		if c.paid(c.Snapshot.Lines[l].Account) && c.paid(c.Snapshot.Lines[l].LineAccount) {
 			c.funded.Set(l)
 		} else {

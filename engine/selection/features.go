@@ -326,7 +326,7 @@ func (p *Predictor) encodePair(s *Selector, c campaign.CreativeIndex, row []floa
 	}
 	r := s.request
 	if cats := r.Strs(r.Inventory.Cat); len(cats) > 0 && len(cr.Categories) > 0 {
-		e.SetNumber(in[crossCategoryMatch], flag(cats[0].EqualFold(cr.Categories[0])))
+		e.SetNumber(in[crossCategoryMatch], flag(sameCategory(s.text(cats[0]), cr.Categories[0])))
 	}
 	if p.width > 0 && cr.Size.W > 0 {
 		e.SetNumber(in[crossSizeMatch], flag(p.width == int32(cr.Size.W) && p.height == int32(cr.Size.H)))
@@ -335,6 +335,23 @@ func (p *Predictor) encodePair(s *Selector, c campaign.CreativeIndex, row []floa
 		e.SetNumber(in[crossLanguageMatch], flag(r.Device.Language.EqualFold(cr.Language)))
 	}
 	e.Encode(feature.Cross, row)
+}
+
+// sameCategory compares a category as a request has it with a creative's, which
+// is in upper case.
+func sameCategory(text []byte, upper string) bool {
+	if len(text) != len(upper) {
+		return false
+	}
+	for i, c := range text {
+		if c-'a' < 26 {
+			c -= 'a' - 'A'
+		}
+		if c != upper[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // Subject is what an event of the creative is about, in the terms in which users

@@ -83,6 +83,14 @@ func (r *Rates) apply(id unit.CreativeID, d *Counts) *Counts {
 	return t
 }
 
+// of are the creative's events.
+func (r *Rates) of(id unit.CreativeID) (c Counts) {
+	if slot, ok := r.slots[id]; ok {
+		c = r.totals[slot]
+	}
+	return c
+}
+
 // Totals are a copy of what has been applied.
 func (r *Rates) Totals() map[unit.CreativeID]Counts {
 	m := make(map[unit.CreativeID]Counts, len(r.ids))

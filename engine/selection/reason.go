@@ -22,6 +22,8 @@ const (
 	CategoryBlocked
 	DomainBlocked
 	AppBlocked
+	// Paced: its budget's pacing lets it sit this request out.
+	Paced
 	// Worthless: its expected revenue is less than a nano.
 	Worthless
 	// CurrencyNotAllowed: request.cur does not list the campaign's currency, or
@@ -57,7 +59,7 @@ const (
 
 var reasonNames = [ReasonCount]string{
 	"won", "media type not offered", "size not offered", "not secure", "banner type blocked", "attribute blocked",
-	"category blocked", "advertiser domain blocked", "advertised app blocked", "worth nothing", "currency not allowed", "seat blocked",
+	"category blocked", "advertiser domain blocked", "advertised app blocked", "paced", "worth nothing", "currency not allowed", "seat blocked",
 	"not in an offered deal", "domain not in the deal", "below the floor", "below the deal's floor",
 	"floor in another currency", "frequency capped", "user unknown", "frequency table full", "no funds",
 	"no markup for this impression", "lost to a higher bid",
@@ -68,7 +70,7 @@ var reasonCodes = [ReasonCount]openrtb.LossReason{
 	MediaNotOffered: openrtb.CreativeFormat, SizeNotOffered: openrtb.CreativeSize, NotSecure: openrtb.CreativeNotSecure,
 	TypeBlocked: openrtb.CreativeAdType, AttributeBlocked: openrtb.CreativeAttribute,
 	CategoryBlocked: openrtb.CreativeCategory, DomainBlocked: openrtb.CreativeAdvertiser, AppBlocked: openrtb.CreativeApp,
-	Worthless:          openrtb.MissingBidPrice,
+	Paced: openrtb.CreativeFiltered, Worthless: openrtb.MissingBidPrice,
 	CurrencyNotAllowed: openrtb.InvalidBidResponse, SeatBlocked: openrtb.BuyerSeatBlocked,
 	NotInDeal: openrtb.InvalidDealID, DealDomainBlocked: openrtb.InvalidAdvertiserDomain,
 	BelowFloor: openrtb.BelowAuctionFloor, BelowDealFloor: openrtb.BelowDealFloor, FloorCurrency: openrtb.BelowAuctionFloor,

@@ -19,6 +19,11 @@ func trailing(w uint64) int { return bits.TrailingZeros64(w) }
 func (s *Selector) Next(lost *[ReasonCount]uint32) (*auction.Bid, bool) {
 	s.best = scored{}
 	if s.scoring {
+		if l := &s.short; l.chosen && l.next < l.n {
+			l.next++
+			s.best = l.bids[l.next-1]
+			return &s.best.Bid, true
+		}
 		return s.nextScored(lost)
 	}
 	for {
@@ -159,12 +164,16 @@ func (s *Selector) Scores() int { return s.scores }
 func (s *Selector) beginScan() {
 	s.next, s.scans, s.candidates = 0, 0, 0
 	s.waiting = s.waiting[:0]
+	if s.predictor != nil {
+		s.predictor.encoded = false
+	}
+	s.short.n, s.short.next, s.short.chosen = 0, 0, false
 	if s.scoring = s.predicts(); !s.scoring {
 		s.ranking.Reset()
 		return
 	}
 	s.ranking.Select(batch, batchGrowth)
-	s.predictor.encoded, s.bounded = false, false
+	s.bounded = false
 }
 
 // predicts reports whether worth at this impression is a model's to say: it is
@@ -202,6 +211,10 @@ func (s *Selector) scan(lost *[ReasonCount]uint32) {
 			}
 			price, rank := s.most(i, l)
 			if !s.ranking.Takes(l.Tier, rank) {
+				continue
+			}
+			if s.throttle != nil && !s.throttle.Passes(int(i), s.draw) {
+				lost[Paced]++
 				continue
 			}
 			if r := s.hopeless(i, l, price); r != Won {

@@ -12,6 +12,7 @@ import (
 	"millrace/engine/auction"
 	"millrace/models/bundle"
 	"millrace/models/bundle/bundletest"
+	"millrace/models/coldstart"
 	"millrace/models/feature"
 	"millrace/models/ladder"
 	"millrace/state/campaign"
@@ -177,6 +178,60 @@ func first(a, b []auction.Bid) string {
 		}
 	}
 	return "the beginning of the other"
+}
+
+// TestExploreKeepsTheRest: what an explorer chooses comes first, was admitted,
+// and the rest follows in its order; over many requests others than the best
+// win, and what is given up stays within its share.
+func TestExploreKeepsTheRest(t *testing.T) {
+	o := catalogtest.Options{Lines: 600, Seed: 2, Tight: true}
+	snap := catalogtest.Compete(catalogtest.Snapshot(o))
+	s := modelled(t, snap, Default(), bundletest.Synthetic(bundletest.Usual()), nil)
+	cfg := coldstart.Default()
+	x := coldstart.NewExplorer(cfg, 1, 0)
+	views := parsed(t, 60, o, "")
+	others, explored := 0, 0
+	for round := range 20 {
+		for i := range views {
+			order := func(explore bool) (all []auction.Bid, c coldstart.Choice) {
+				s.Begin(&views[i], User{ID: testUser, Known: true}, Choice{}, unit.MonoTime(round)*unit.MonoTime(time.Second), startWall)
+				s.BeginImp(&views[i].Imp[0])
+				var lost [ReasonCount]uint32
+				if explore {
+					c = s.Explore(&x, &lost)
+				}
+				for b, ok := s.Next(&lost); ok; b, ok = s.Next(&lost) {
+					if _, reason := s.Admit(b); reason == Won {
+						all = append(all, *b)
+					}
+				}
+				return all, c
+			}
+			plain, _ := order(false)
+			got, c := order(true)
+			if !(c.Propensity > 0 && c.Propensity <= 1) || len(got) != len(plain) {
+				t.Fatalf("propensity %v, %d bids of %d", c.Propensity, len(got), len(plain))
+			}
+			if c.Explored {
+				explored++
+			}
+			if len(got) > 0 && got[0] != plain[0] {
+				others++
+				if !c.Explored || got[0].Tier != plain[0].Tier {
+					t.Fatalf("another bid first without a choice, or of another tier: %+v", c)
+				}
+				at := slices.Index(plain, got[0])
+				plain = append([]auction.Bid{got[0]}, slices.Delete(slices.Clone(plain), at, at+1)...)
+			}
+			if !slices.Equal(got, plain) {
+				t.Fatalf("request %d: the rest is in another order: got %s, want %s", i, first(got, plain), first(plain, got))
+			}
+		}
+	}
+	t.Logf("%d choices, %d other winners, %v given up of %v", explored, others, x.GivenUp, x.Earned)
+	if others == 0 || x.GivenUp > unit.Nanos(float64(x.Earned)*cfg.TotalShare)+cfg.Floor*20 {
+		t.Errorf("%d other winners; given up %v of %v", others, x.GivenUp, x.Earned)
+	}
 }
 
 // TestRungs: without a model, on a rung that does without, or with a model of

@@ -1,12 +1,15 @@
 package selection
 
 import (
+	"github.com/cespare/xxhash/v2"
+
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 	"millrace/engine/auction"
 	"millrace/models/ladder"
 	"millrace/shards"
 	"millrace/state/campaign"
+	"millrace/state/pacing"
 	"millrace/state/profile"
 )
 
@@ -22,8 +25,10 @@ type Selector struct {
 
 	query    campaign.Query
 	activity campaign.Activity
-	base     campaign.Bitmap // candidates of the request
-	match    campaign.Bitmap // candidates of the impression
+	throttle *pacing.Throttle // nil: everything takes part
+	draw     uint64           // of the request, for the throttle
+	base     campaign.Bitmap  // candidates of the request
+	match    campaign.Bitmap  // candidates of the impression
 	scratch  []byte
 
 	request    *openrtb.BidRequest
@@ -56,6 +61,7 @@ type Selector struct {
 	waiting    []scored
 	best       scored // the bid that Next returned
 	batch      [batch]scored
+	short      shortlist
 	_          shards.Pad
 }
 
@@ -87,10 +93,7 @@ func (s *Selector) Learn(id unit.CreativeID, d *Counts) {
 // Predicted are the rates a creative is priced with: clicks an impression, and
 // conversions a click.
 func (s *Selector) Predicted(c campaign.CreativeIndex) (ctr, cvr float64) {
-	var seen Counts
-	if slot, ok := s.rates.slots[s.catalog.Snapshot.Creatives[c].ID]; ok {
-		seen = s.rates.totals[slot]
-	}
+	seen := s.rates.of(s.catalog.Snapshot.Creatives[c].ID)
 	return s.catalog.rates(c, &seen)
 }
 
@@ -119,6 +122,32 @@ func (s *Selector) Begin(r *openrtb.BidRequest, u User, by Choice, now unit.Mono
 	snap.Begin(&s.query)
 	s.describe()
 	snap.MatchRequest(&s.query, s.activity.At(snap, wall), &s.catalog.funded, &s.base)
+	s.pace()
+}
+
+// Pace makes the throttle of the catalog in force decide which lines sit a
+// request out.
+func (s *Selector) Pace(t *pacing.Throttle) { s.throttle = t }
+
+// pace leaves out the lines that are not in the request's mask. It is drawn from
+// the request's id, so that the same request is decided alike on every shard.
+func (s *Selector) pace() {
+	if s.throttle == nil {
+		return
+	}
+	s.draw = xxhash.Sum64(s.request.ID.Raw())
+	mask := s.throttle.Mask(s.draw)
+	for i, w := range s.base.Words() {
+		s.base.Words()[i] = w & mask[i]
+	}
+}
+
+// Paced reports whether the line sits the request out.
+func (s *Selector) Paced(line campaign.LineIndex) bool {
+	if s.throttle == nil {
+		return false
+	}
+	return s.throttle.Mask(s.draw)[line/64]>>(line%64)&1 == 0 || !s.throttle.Passes(int(line), s.draw)
 }
 
 func (s *Selector) setCurrencies() {
@@ -307,3 +336,12 @@ func (s *Selector) Reject(c campaign.CreativeIndex) Reason {
 
 // Worth is the expected revenue of an impression of the creative.
 func (s *Selector) Worth(c campaign.CreativeIndex) unit.Nanos { return s.catalog.values[c] }
+
+// WorthAt is what it would be at these rates.
+func (s *Selector) WorthAt(c campaign.CreativeIndex, ctr, cvr float64) unit.Nanos {
+	l := &s.catalog.Snapshot.Lines[s.catalog.Snapshot.Creatives[c].Line]
+	if l.Pricing == campaign.CPM {
+		return l.Price
+	}
+	return expected(l, ctr, cvr)
+}

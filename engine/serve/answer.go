@@ -54,7 +54,7 @@ func (c *Core) openrtbBid(x *Context, w *winner) openrtb.Bid {
 		ID:   d.text(w.id), ImpID: x.Request.Imp[w.imp].ID, Price: w.place.Price,
 		Adm: d.text(w.adm), ADomain: cr.Domains, Bundle: cr.Bundle, AdID: cr.Name, CRID: cr.Name,
 		CID: snap.Campaigns[snap.Lines[w.bid.Line].Campaign].Name,
-		Cat: cr.Categories, Lang: cr.Language, DealID: w.place.Deal, MType: cr.Media,
+		Cat: cr.Categories, Attr: cr.Attributes, APIs: cr.Template.APIs(), Proto: w.protocol, Lang: cr.Language, DealID: w.place.Deal, MType: cr.Media,
 		W: w.w, H: w.h, Dur: int32(cr.DurationSeconds),
 		// After this long the reservation is void: an impression then is paid
 		// from what is left, if anything is.

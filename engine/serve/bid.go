@@ -7,6 +7,7 @@ import (
 	"millrace/engine/auction"
 	"millrace/engine/budget"
 	"millrace/engine/selection"
+	"millrace/models/coldstart"
 	"millrace/shards"
 	"millrace/state/campaign"
 )
@@ -15,6 +16,7 @@ import (
 type decision struct {
 	base    []byte // Config.PublicURL
 	by      selection.Choice
+	choice  coldstart.Choice
 	lost    [selection.ReasonCount]uint32
 	winners []winner
 	texts   []byte // what winners point into, by offset
@@ -33,6 +35,7 @@ type winner struct {
 	w, h     int32
 	id, adm  span
 	currency unit.Currency
+	protocol openrtb.Protocol
 }
 
 type span struct{ from, to int }
@@ -80,6 +83,7 @@ func (c *Core) bid(x *Context) {
 	}
 	now, wall := c.shard.Now(), c.shard.Wall()
 	d.by = c.choose(x)
+	c.board.Request()
 	c.sel.Begin(&x.Request, x.User, d.by, now, wall)
 	for i := range x.Request.Imp {
 		c.decide(x, i)
@@ -100,6 +104,7 @@ func (c *Core) decide(x *Context, i int) {
 	}
 	c.sel.BeginImp(imp)
 	looked := 0
+	d.choice = c.sel.Explore(&c.explorer, &d.lost)
 	for {
 		b, ok := c.sel.Next(&d.lost)
 		if !ok {
@@ -115,6 +120,8 @@ func (c *Core) decide(x *Context, i int) {
 			break
 		}
 		d.lost[reason]++
+		// Who wins instead was not drawn: how likely it was is not known.
+		d.choice = coldstart.Choice{}
 	}
 	c.shard.Counters().Add(c.m.candidates, uint64(c.sel.Candidates()))
 }
@@ -146,6 +153,9 @@ func (c *Core) try(x *Context, i int, b *auction.Bid) selection.Reason {
 		c.sel.RestrictCurrency(l.Currency)
 	}
 	c.sel.Give(campaign.LineIndex(b.Line))
+	for _, a := range accounts {
+		c.board.Won(a, b.Price)
+	}
 	c.tally.won(b.Line)
 	c.decision.winners = append(c.decision.winners, w)
 	return selection.Won

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"millrace/engine/budget"
+	"millrace/engine/pace"
 	"millrace/engine/selection"
 	"millrace/state/campaign"
 )
@@ -11,6 +12,8 @@ type CatalogSwap struct {
 	Catalog *selection.Catalog
 	// Accounts are the snapshot's, as the broker takes them.
 	Accounts []budget.AccountSpec
+	// Pace is how the accounts' spending is spread.
+	Pace *pace.Catalog
 	// Models made ready for the catalog; nil leaves those in force, which predict
 	// nothing for another catalog than theirs.
 	Models *ModelSwap
@@ -21,8 +24,13 @@ type CatalogSwap struct {
 func PrepareCatalog(s *campaign.Snapshot, cfg selection.Config, n int) []*CatalogSwap {
 	accounts := accountSpecs(s)
 	swaps := make([]*CatalogSwap, n)
+	var terms *pace.Terms
 	for i := range swaps {
-		swaps[i] = &CatalogSwap{Catalog: selection.Prepare(s, cfg), Accounts: accounts}
+		c := selection.Prepare(s, cfg)
+		if i == 0 {
+			terms = pace.NewTerms(s, c.Worth, c.LinesOf)
+		}
+		swaps[i] = &CatalogSwap{Catalog: c, Accounts: accounts, Pace: pace.Prepare(terms)}
 	}
 	return swaps
 }
@@ -59,4 +67,6 @@ func (c *Core) Load(swap *CatalogSwap) {
 	}
 	c.tally.resize(len(swap.Catalog.Snapshot.Lines))
 	c.broker.SetAccounts(swap.Accounts, c.shard.Now(), c.shard.Wall())
+	c.board.Load(swap.Pace)
+	c.sel.Pace(c.board.Throttle())
 }

@@ -6,7 +6,9 @@ import (
 	"millrace/codec/event"
 	"millrace/codec/unit"
 	"millrace/engine/budget"
+	"millrace/engine/pace"
 	"millrace/engine/selection"
+	"millrace/models/coldstart"
 	"millrace/models/feature"
 	"millrace/models/ladder"
 	"millrace/models/rollout"
@@ -57,6 +59,10 @@ type Config struct {
 	Users  profile.UsersConfig
 	// Ladder says when predicting is given up for less.
 	Ladder ladder.Config
+	// Explore says how ads about which little is known get their chance, and
+	// ExploreSeed begins the shards' random numbers.
+	Explore     coldstart.Config
+	ExploreSeed uint64
 	// Maturity is how long after its bid an event still counts for or against a
 	// model on trial.
 	Maturity time.Duration
@@ -66,11 +72,13 @@ type Config struct {
 
 // Default is a configuration for a node without a public name.
 func Default() Config {
+	explore := coldstart.Default()
+	explore.Draws = 8 // half of what is usual, for half of the time
 	return Config{
 		PublicURL: "http://127.0.0.1:8080", TokenTTL: 24 * time.Hour, EventsPendingMax: 1 << 16,
 		FundsWait: 200 * time.Millisecond, RatesEvery: time.Second, SweepEvery: 100 * time.Millisecond, SweepSlots: 4096,
 		Budget: budget.Default(), Caps: profile.Default(), Users: profile.DefaultUsers(),
-		Ladder: ladder.Default(), Maturity: 30 * time.Minute, Clock: shards.SystemClock(),
+		Ladder: ladder.Default(), Explore: explore, Maturity: 30 * time.Minute, Clock: shards.SystemClock(),
 	}
 }
 
@@ -81,6 +89,7 @@ type Core struct {
 	shard  *shards.Shard[Message]
 	fx     Effects
 	broker *budget.Broker
+	board  *pace.Board
 	sel    *selection.Selector
 	rates  *selection.Rates
 	caps   *profile.Table
@@ -93,6 +102,7 @@ type Core struct {
 	assignment rollout.Assignment
 	recorder   rollout.Recorder
 	ladder     ladder.Ladder
+	explorer   coldstart.Explorer
 	batch      batchCost
 
 	decision decision
@@ -119,12 +129,15 @@ func New(cfg Config, s *shards.Shard[Message], fx Effects, keys *event.Keyring, 
 	}
 	c := &Core{
 		predictor: predictor, recorder: rollout.NewRecorder(cfg.Maturity), ladder: ladder.New(cfg.Ladder, s.Now()),
-		cfg: cfg, shard: s, fx: fx, caps: caps, users: users, signer: keys.NewSigner(), rates: selection.NewRates(), m: m,
+		explorer: coldstart.NewExplorer(cfg.Explore, cfg.ExploreSeed+uint64(s.ID()), s.Now()),
+		cfg:      cfg, shard: s, fx: fx, caps: caps, users: users, signer: keys.NewSigner(), rates: selection.NewRates(), m: m,
 		pending: newAcks(cfg.EventsPendingMax), waits: newWaits(), tally: newTally(),
 	}
 	c.decision = newDecision(cfg.PublicURL)
 	c.broker = budget.NewBroker(cfg.Budget, s.ID(), s.Shards(), cfg.Node, cfg.Epoch, (*brokerEffects)(c), recovered)
+	c.board = pace.New(s.ID(), s.Shards(), (*brokerEffects)(c), c.broker)
 	s.After(cfg.RatesEvery, timerRates, 0)
+	s.After(pace.Every, timerPace, 0)
 	s.After(cfg.SweepEvery, timerSweep, 0)
 	return c, nil
 }
@@ -144,6 +157,8 @@ func (c *Core) Handle(m *Message) {
 		}
 	case Seen:
 		c.remember(m.User, m.Event, m.Line, m.ID)
+	case Pace:
+		c.board.Handle(&m.Pace)
 	case Wake:
 		// EndBatch looks at the journal.
 	}
@@ -158,6 +173,9 @@ func (c *Core) Timer(kind uint8, arg uint64) {
 	case timerSweep:
 		c.caps.Sweep(c.shard.Now(), c.cfg.SweepSlots)
 		c.shard.After(c.cfg.SweepEvery, timerSweep, 0)
+	case timerPace:
+		c.board.Tick(c.shard.Wall())
+		c.shard.After(pace.Every, timerPace, 0)
 	case timerFunds:
 		c.waits.armed = false // EndBatch looks at what waits
 	default:
@@ -205,11 +223,19 @@ func (c *Core) count(n shards.Counter) { c.shard.Counters().Inc(n) }
 // Broker is the shard's budget broker, for start, stop and the admin API.
 func (c *Core) Broker() *budget.Broker { return c.broker }
 
-// brokerEffects lets the broker act through its core.
+// Board is the shard's part of the pacing, for the admin API.
+func (c *Core) Board() *pace.Board { return c.board }
+
+// brokerEffects lets the broker and the board act through their core.
 type brokerEffects Core
 
 func (fx *brokerEffects) SendBudget(to unit.ShardID, m *budget.Message) bool {
 	fx.out = Message{Type: Budget, Budget: *m}
+	return fx.shard.Send(to, &fx.out)
+}
+
+func (fx *brokerEffects) SendPace(to unit.ShardID, m *pace.Message) bool {
+	fx.out = Message{Type: Pace, Pace: *m}
 	return fx.shard.Send(to, &fx.out)
 }
 

@@ -3,8 +3,11 @@ package serve
 import (
 	"github.com/bytedance/sonic"
 
+	"millrace/codec/event"
+	"millrace/codec/unit"
 	"millrace/engine/auction"
 	"millrace/engine/selection"
+	"millrace/models/ladder"
 	"millrace/state/campaign"
 )
 
@@ -30,6 +33,9 @@ func (t *trace) tried(imp int, b *auction.Bid, r selection.Reason) {
 // Explanation is ext.millrace of a response to X-Millrace-Debug: 1.
 type Explanation struct {
 	Catalog  uint64           `json:"catalog_version"`
+	Model    uint64           `json:"model_version,omitempty"`
+	Arm      string           `json:"arm,omitempty"`
+	Rung     string           `json:"predicted_by,omitempty"`
 	Shard    int              `json:"shard"`
 	User     string           `json:"user"`
 	Imps     []ImpExplanation `json:"imps"`
@@ -54,8 +60,22 @@ type ExplainedBid struct {
 	CPM      string  `json:"ecpm"`
 	CTR      float64 `json:"predicted_ctr"`
 	CVR      float64 `json:"predicted_cvr,omitempty"`
+	Quality  float32 `json:"quality"`
+	Rank     string  `json:"rank"` // the eCPM, weighed by quality and format
 	Result   string  `json:"result"`
 	Code     int     `json:"loss_reason"`
+	// Policy of a win that a model or chance had a part in.
+	Policy *ExplainedPolicy `json:"policy,omitempty"`
+	// Why the model predicts what it does, for the first few candidates.
+	Why *selection.Why `json:"why,omitempty"`
+}
+
+// ExplainedPolicy is what the win's tokens say of how it was chosen.
+type ExplainedPolicy struct {
+	Explored   bool    `json:"explored"`
+	Propensity float64 `json:"propensity"`
+	CTR        float64 `json:"ctr"`
+	CVR        float64 `json:"cvr,omitempty"`
 }
 
 // ExplainedLine is a line item that targeting or its budget left out.
@@ -71,6 +91,9 @@ func (c *Core) explain(x *Context) []byte {
 	e := Explanation{Catalog: snap.Version, Shard: int(c.shard.ID()), User: "unknown"}
 	if x.User.Known {
 		e.User = "known"
+	}
+	if by := c.decision.by; c.modelled {
+		e.Model, e.Arm, e.Rung = c.assignment.Version(by.Arm), by.Arm.String(), by.Rung.String()
 	}
 	for i := range x.Request.Imp {
 		e.Imps = append(e.Imps, c.explainImp(x, i))
@@ -96,6 +119,8 @@ func (c *Core) explainImp(x *Context, i int) ImpExplanation {
 		line := campaign.LineIndex(l)
 		why, funded := c.sel.Explain(line, c.shard.Wall())
 		switch {
+		case why == campaign.NotExcluded && funded && c.sel.Paced(line) && !c.traced(i, line):
+			e.exclude(snap.Lines[l].Name, "pacing: sits this request out, to spread its budget over the day")
 		case why == campaign.NotExcluded && (funded || c.traced(i, line)):
 			c.explainBids(&e, i, line)
 			continue
@@ -134,27 +159,53 @@ func (c *Core) explainBids(e *ImpExplanation, imp int, line campaign.LineIndex) 
 			e.Unlisted++
 			continue
 		}
-		reason := c.sel.Reject(cr)
-		if reason == selection.Won {
-			// Never tried: something before it won, or it had no hope.
-			bid := auction.Bid{Price: c.sel.Worth(cr), Line: uint32(line), Creative: uint32(cr), Tier: l.Tier}
-			if _, reason = c.sel.Admit(&bid); reason == selection.Won {
-				reason = selection.LostToHigherBid
-			}
-		}
-		for _, t := range c.decision.trace.bids {
-			if t.imp == imp && t.bid.Creative == uint32(cr) {
-				reason = t.reason
-			}
-		}
-		ctr, cvr := c.sel.Predicted(cr)
-		b := ExplainedBid{
-			Line: l.Name, Creative: snap.Creatives[cr].Name, Tier: l.Tier, Pricing: l.Pricing.String(),
-			CPM: c.sel.Worth(cr).CPM().String(), CTR: ctr, Result: reason.String(), Code: int(reason.Code()),
-		}
-		if l.Pricing == campaign.CPA {
-			b.CVR = cvr
-		}
-		e.Candidates = append(e.Candidates, b)
+		e.Candidates = append(e.Candidates, c.explainBid(imp, line, cr, len(e.Candidates) < whyMax))
 	}
+}
+
+// whyMax bounds how many candidates of an impression get a model's reasons: each
+// takes a walk through all trees.
+const whyMax = 20
+
+func (c *Core) explainBid(imp int, line campaign.LineIndex, cr campaign.CreativeIndex, why bool) ExplainedBid {
+	snap := c.sel.Catalog().Snapshot
+	l := &snap.Lines[line]
+	worth := c.sel.Worth(cr)
+	ctr, cvr := c.sel.Predicted(cr)
+	b := ExplainedBid{Line: l.Name, Creative: snap.Creatives[cr].Name, Tier: l.Tier, Pricing: l.Pricing.String()}
+	if w, ok := c.sel.Why(cr); ok && c.decision.by.Rung == ladder.Full {
+		ctr, cvr = w.CTR, w.CVR
+		worth = c.sel.WorthAt(cr, ctr, cvr)
+		if why {
+			b.Why = &w
+		}
+	}
+	reason := c.sel.Reject(cr)
+	if reason == selection.Won {
+		// Never tried: something before it won, or it had no hope.
+		bid := auction.Bid{Price: worth, Line: uint32(line), Creative: uint32(cr), Tier: l.Tier}
+		if _, reason = c.sel.Admit(&bid); reason == selection.Won {
+			reason = selection.LostToHigherBid
+		}
+	}
+	for _, t := range c.decision.trace.bids {
+		if t.imp == imp && t.bid.Creative == uint32(cr) {
+			reason, worth = t.reason, t.bid.Price
+		}
+	}
+	var weight float32
+	b.Quality, weight = c.sel.Quality(cr)
+	b.CPM, b.Rank = worth.CPM().String(), unit.Nanos(float64(worth)*float64(weight)).CPM().String()
+	b.CTR, b.Result, b.Code = ctr, reason.String(), int(reason.Code())
+	if l.Pricing == campaign.CPA {
+		b.CVR = cvr
+	}
+	for i := range c.decision.winners {
+		if w := &c.decision.winners[i]; w.imp == imp && w.bid.Creative == uint32(cr) && w.policy != (event.Policy{}) {
+			b.Policy = &ExplainedPolicy{
+				Explored: w.policy.Explored, Propensity: w.policy.Propensity.Float(), CTR: w.policy.Click.Float(), CVR: w.policy.Conversion.Float(),
+			}
+		}
+	}
+	return b
 }

@@ -4,6 +4,7 @@ import (
 	"millrace/codec/event"
 	"millrace/codec/unit"
 	"millrace/engine/budget"
+	"millrace/engine/pace"
 	"millrace/engine/selection"
 )
 
@@ -18,12 +19,13 @@ const (
 	Rates
 	Seen
 	Wake
+	Pace
 
 	kindCount
 )
 
 // KindNames names the kinds in metrics.
-var KindNames = []string{"bid", "event", "budget", "rates", "seen", "wake"}
+var KindNames = []string{"bid", "event", "budget", "rates", "seen", "wake", "pace"}
 
 // Message is what a shard's mailbox carries. Which fields count depends on
 // the kind.
@@ -36,6 +38,7 @@ type Message struct {
 	User    unit.UserID      // Seen
 	Line    unit.LineID      // Seen
 	Event   event.Kind       // Seen
+	Pace    pace.Message     // Pace
 }
 
 // Kind is the message's kind, for the shard's metrics.
@@ -46,12 +49,13 @@ const (
 	timerRates = budget.TimerKinds + iota
 	timerSweep
 	timerFunds
+	timerPace
 
 	timerCount
 )
 
 // TimerNames names the timers in metrics.
-var TimerNames = []string{"budget-tick", "budget-flush", "budget-work", "rates", "sweep", "funds"}
+var TimerNames = []string{"budget-tick", "budget-flush", "budget-work", "rates", "sweep", "funds", "pace"}
 
 func init() {
 	// Names are indexed by kind: a kind without a name would be counted under

@@ -94,12 +94,16 @@ func (c *Core) tellLadder() {
 // model predicts it too: both are judged by the same impressions.
 func (c *Core) policy(by selection.Choice, creative uint32) (p event.Policy) {
 	ctr, cvr := c.sel.Rates()
-	if ctr <= 0 {
+	if explored := c.decision.choice.Explored; explored && ctr <= 0 {
+		// Nothing was predicted of it, but it was drawn.
+		return event.Policy{Explored: true, Arm: uint8(by.Arm), Propensity: event.NewProbability(c.decision.choice.Propensity)}
+	} else if ctr <= 0 {
 		return p
 	}
 	p = event.Policy{
 		Model: c.assignment.Version(by.Arm), Epoch: c.assignment.Epoch, Arm: uint8(by.Arm), Rung: uint8(by.Rung),
-		Click: event.NewProbability(ctr), Conversion: event.NewProbability(cvr), Propensity: event.NewProbability(1),
+		Click: event.NewProbability(ctr), Conversion: event.NewProbability(cvr), Propensity: event.NewProbability(c.decision.choice.Propensity),
+		Explored: c.decision.choice.Explored,
 	}
 	if c.assignment.Trial() {
 		if other, ok := c.sel.Other(rollout.Challenger-by.Arm, creative); ok {

@@ -39,6 +39,7 @@ func (c *Core) renderBid(x *Context, w *winner) bool {
 	w.id.from = len(d.texts)
 	d.texts = appendWinID(d.texts, &w.win.ID)
 	w.id.to = len(d.texts)
+	w.protocol = cr.Template.Protocol(fit)
 	w.w, w.h = size(&x.Request, imp, cr)
 	v := &d.render.vars
 	*v = creative.Vars{

@@ -3,6 +3,7 @@ package gbdt
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -296,6 +297,42 @@ func TestUBJSONRefusesLies(t *testing.T) {
 	} {
 		if _, err := LoadXGBoost([]byte(b)); err == nil {
 			t.Errorf("%q was loaded", b)
+		}
+	}
+}
+
+// A condition in the common form decides as the trainer's own, for thresholds of
+// every magnitude and values around them.
+func TestThresholdsAgree(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 7))
+	for range 200_000 {
+		wide := math.Float64frombits(r.Uint64())
+		if r.IntN(2) == 0 { // near a float32
+			wide = float64(math.Float32frombits(r.Uint32())) * (1 + float64(r.IntN(3)-1)*0x1p-52)
+		}
+		if math.IsNaN(wide) {
+			continue
+		}
+		single := float32(wide)
+		near := []float32{single, up(single), down(single), math.Float32frombits(r.Uint32()), 0, negZero, denormal, -denormal, zeroThreshold, -zeroThreshold, inf, -inf}
+		got, below := lightGBMThreshold(wide), float32(0)
+		if !math.IsInf(float64(single), -1) {
+			below, _ = belowCondition(single)
+		}
+		for _, x := range near {
+			if x != x {
+				continue
+			}
+			kept := float64(x)
+			if math.Abs(kept) <= float64(zeroThreshold) {
+				kept = 0
+			}
+			if (x <= got) != (kept <= wide) {
+				t.Fatalf("LightGBM: %v ≤ %v, as %v", x, wide, got)
+			}
+			if !math.IsInf(float64(single), -1) && (x <= below) != (x < single) {
+				t.Fatalf("XGBoost: %v < %v, as ≤ %v", x, single, below)
+			}
 		}
 	}
 }

@@ -57,6 +57,7 @@ func TestEvidenceOfRateHasBoundedFalseAlarms(t *testing.T) {
 			}
 			return false
 		})
+		t.Logf("%s: %d of %d runs raised a false alarm, %v may", side.name, n, runs, alpha*runs)
 		if most := allowed(runs, alpha); n > most {
 			t.Errorf("%s: %d of %d runs raised a false alarm, want at most %d", side.name, n, runs, most)
 		}
@@ -91,6 +92,7 @@ func TestEvidenceOfLossHasBoundedFalseAlarms(t *testing.T) {
 		}
 		return false
 	})
+	t.Logf("%d of %d runs raised a false alarm, %v may", n, runs, alpha*runs)
 	if most := allowed(runs, alpha); n > most {
 		t.Errorf("%d of %d runs raised a false alarm, want at most %d", n, runs, most)
 	}
@@ -114,6 +116,7 @@ func TestRevenueTestHasBoundedFalseAlarms(t *testing.T) {
 		}
 		return chanceLess(&c[Stable], &c[Challenger], 1e-9) < alpha
 	})
+	t.Logf("%d of %d runs raised a false alarm, %v should", n, runs, alpha*runs)
 	// A t-test on skewed totals is approximate: a quarter more than nominal.
 	if most := allowed(runs, 1.25*alpha); n > most {
 		t.Errorf("%d of %d runs raised a false alarm, want at most %d", n, runs, most)

@@ -34,6 +34,12 @@ type Budget struct {
 	Reserved Amount `json:"reserved"`
 	// Leased is what this node holds of the account for today, spent or not.
 	Leased Amount `json:"leased"`
+	// Pacing is how the day's money is spread; Planned what should have been
+	// spent of it by now, 0 where nothing is spread; Participation the share of
+	// auctions that this lets it take part in.
+	Pacing        string  `json:"pacing"`
+	Planned       Amount  `json:"planned_today"`
+	Participation float64 `json:"participation"`
 }
 
 // CampaignStatus is a campaign as GET /campaigns shows it. Counters count

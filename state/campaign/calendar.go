@@ -19,6 +19,12 @@ func (h *hours) intersect(o hours) {
 	}
 }
 
+func (h *hours) unite(o hours) {
+	for i := range h {
+		h[i] |= o[i]
+	}
+}
+
 func (h *hours) subtract(o hours) {
 	for i := range h {
 		h[i] &^= o[i]

@@ -13,6 +13,7 @@ import (
 	"millrace/codec/creative"
 	"millrace/codec/strict"
 	"millrace/codec/unit"
+	"millrace/state/pacing"
 )
 
 // Options of Compile.
@@ -257,25 +258,25 @@ func (c *compiler) campaign(p place, spec *CampaignSpec) {
 	}
 	m.Start, m.End = c.dates(p, spec.Start, spec.End, m.Zone)
 	open := c.hours(p, "dayparts", spec.Dayparts)
-	daily, total := c.budget(p, &spec.Budget)
+	budget := c.budget(p, &spec.Budget)
 	for i := range spec.LineItems {
 		l := pendingLine{at: place{p.advertiser, p.campaign, i, -1}, spec: &spec.LineItems[i], open: open}
 		l.item.Campaign, l.item.Start, l.item.End = index, m.Start, m.End
 		l.item.Paused, l.item.Currency = m.Paused, m.Currency
 		c.lineHead(&l)
 		if l.item.Kind != House && m.Account == NoAccount {
-			m.Account = c.account("campaign/", spec.ID, &m, daily, total)
+			m.Account = c.account("campaign/", spec.ID, &m, budget)
 		}
 		if l.item.Account = m.Account; l.item.Kind == House {
 			l.item.Account = NoAccount
 		}
 		l.item.LineAccount = NoAccount
 		if b := l.spec.Budget; b != nil {
-			daily, total := c.budget(l.at, b)
+			budget := c.budget(l.at, b)
 			if l.item.Kind == House {
 				c.fault(l.at, "budget", "a house line item costs nothing", "remove the budget")
 			} else {
-				l.item.LineAccount = c.account("line/", l.spec.ID, &m, daily, total)
+				l.item.LineAccount = c.account("line/", l.spec.ID, &m, budget)
 			}
 		}
 		c.lines = append(c.lines, l)
@@ -284,9 +285,12 @@ func (c *compiler) campaign(p place, spec *CampaignSpec) {
 	s.campaignByID[m.ID] = index
 }
 
-func (c *compiler) account(prefix, name string, m *Campaign, daily, total unit.Nanos) AccountIndex {
+func (c *compiler) account(prefix, name string, m *Campaign, b budget) AccountIndex {
 	s := c.snapshot
-	a := Account{Name: prefix + name, Campaign: m.ID, Daily: daily, Total: total, Currency: m.Currency, Zone: m.Zone}
+	a := Account{
+		Name: prefix + name, Campaign: m.ID, Daily: b.daily, Total: b.total, Pacing: b.pacing, Currency: m.Currency, Zone: m.Zone,
+		Start: Never,
+	}
 	a.ID = unit.AccountID(unit.HashID("account", a.Name))
 	if other, collides := s.accountByID[a.ID]; collides && s.Accounts[other].Name != a.Name {
 		c.fault(place{int(m.Advertiser), -1, -1, -1}, "", fmt.Sprintf("the account %s has the same hash as %s", a.Name, s.Accounts[other].Name), "choose another id")
@@ -297,7 +301,13 @@ func (c *compiler) account(prefix, name string, m *Campaign, daily, total unit.N
 	return index
 }
 
-func (c *compiler) budget(p place, b *BudgetSpec) (daily, total unit.Nanos) {
+// budget is a BudgetSpec that was looked through.
+type budget struct {
+	daily, total unit.Nanos
+	pacing       pacing.Mode
+}
+
+func (c *compiler) budget(p place, b *BudgetSpec) budget {
 	amount := func(field string, n *unit.Nanos) unit.Nanos {
 		if n == nil {
 			return 0
@@ -307,11 +317,11 @@ func (c *compiler) budget(p place, b *BudgetSpec) (daily, total unit.Nanos) {
 		}
 		return *n
 	}
-	daily, total = amount("budget.daily", b.Daily), amount("budget.total", b.Total)
+	daily, total := amount("budget.daily", b.Daily), amount("budget.total", b.Total)
 	if total > 0 && daily > total {
 		c.fault(p, "budget.daily", "the daily budget "+daily.String()+" is above the total "+total.String(), "lower it, or raise budget.total")
 	}
-	return daily, total
+	return budget{daily, total, pacing.Mode(c.choice(p, "budget.pacing", b.Pacing, pacing.ModeNames(), int(pacing.Even)))}
 }
 
 // lineHead reads what decides order and account: kind, tier, status. Ids are
@@ -426,6 +436,13 @@ func (c *compiler) lineDates(l *pendingLine) {
 		c.fault(l.at, "dayparts", "no hour of the week is left", "let dayparts and targeting by hour overlap")
 	}
 	l.item.schedule = c.schedule(zone, open)
+	for _, i := range l.item.Accounts() {
+		if i >= 0 {
+			a := &c.snapshot.Accounts[i]
+			a.Start, a.End = min(a.Start, l.item.Start), max(a.End, l.item.End)
+			a.open.unite(open)
+		}
+	}
 }
 
 func (c *compiler) schedule(zone *time.Location, open hours) uint32 {

@@ -63,6 +63,8 @@ type CampaignSpec struct {
 type BudgetSpec struct {
 	Daily *unit.Nanos `yaml:"daily"`
 	Total *unit.Nanos `yaml:"total"`
+	// Pacing is even (default), front_loaded or asap.
+	Pacing string `yaml:"pacing"`
 }
 
 // LineSpec is a line item as written.

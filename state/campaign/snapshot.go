@@ -8,6 +8,7 @@ import (
 	"millrace/codec/creative"
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
+	"millrace/state/pacing"
 )
 
 type (
@@ -177,6 +178,24 @@ type Account struct {
 	Daily, Total unit.Nanos
 	Currency     unit.Currency
 	Zone         *time.Location
+	// Pacing is how its money is spread over a day, and over the days of
+	// Start ≤ now < End, in which its line items serve; End is Never where one
+	// of them has no end.
+	Pacing     pacing.Mode
+	Start, End unit.WallTime
+	open       hours // when any of its line items may serve
+}
+
+// OpenHours says in which hours from start to end, at most 32, any of the
+// account's line items may serve: bit i is the hour that begins i hours after
+// start.
+func (a *Account) OpenHours(start, end unit.WallTime) (set uint32) {
+	for i := 0; i < 32 && start < end; i, start = i+1, start.Add(time.Hour) {
+		if hour, _ := hourOfWeek(a.Zone, start); a.open.has(hour) {
+			set |= 1 << i
+		}
+	}
+	return set
 }
 
 // Campaign groups line items that share a budget, a currency and a time zone.

@@ -44,6 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	var usage usageError
+	var input inputError
 	switch {
 	case err == nil:
 		return exitOK
@@ -54,6 +55,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	fmt.Fprintf(stderr, "millrace: %v\n", err)
+	if errors.As(err, &input) {
+		return exitUsage
+	}
 	return exitFault
 }
 
@@ -78,7 +82,7 @@ looks for; 2 when it was called wrongly.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), demoCommand(), loadgenCommand(), campaignsCommand(), modelCommand(), configCommand(), doctorCommand(), versionCommand())
+	root.AddCommand(serveCommand(), demoCommand(), loadgenCommand(), campaignsCommand(), openrtbCommand(), modelCommand(), configCommand(), doctorCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		strictArgs(c)
 	}

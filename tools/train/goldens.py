@@ -237,10 +237,6 @@ def xgboost_golden(spec, x, y, categories, draw, path):
         raw, pred = (bst.inplace_predict(rows, predict_type=t) for t in ("margin", "value"))
         contribs = np.zeros((0, x.shape[1] + 1))
     else:
-        if categories:  # what no DMatrix takes for a category
-            for c in categories:
-                v = rows[:, c]
-                rows[:, c] = np.where((v < 0) | (v >= 2**24), 999, v)
         d = matrix(rows)
         raw, pred = bst.predict(d, output_margin=True), bst.predict(d)
         contribs = bst.predict(matrix(rows[:CONTRIB_ROWS]), pred_contribs=True)
@@ -339,6 +335,7 @@ def xgboost_specs():
         m("categories-mixed", "categories", 60, max_cat_to_onehot=8, file="ubj"), m("constant", "constant", 30), m("ties", "ties", 100),
         m("dart", "plain", 100, booster="dart", rate_drop=0.2), m("dart-forest", "missing", 60, booster="dart", rate_drop=0.3, normalize_type="forest", file="ubj"),
         m("dart-categories", "categories", 50, booster="dart", rate_drop=0.2, one_drop=1, max_cat_to_onehot=4),
+        m("dart-parallel", "missing", 20, 4, booster="dart", rate_drop=0.3, num_parallel_tree=3, subsample=0.5),
         m("forest", "plain", 1, 8, num_parallel_tree=60, subsample=0.6, colsample_bynode=0.6, eta=1),
         m("forest-rounds", "wide", 20, 5, num_parallel_tree=5, subsample=0.6, colsample_bynode=0.5, file="ubj"),
         m("base-score-001", "plain", 40, base_score=0.01), m("base-score-09", "missing", 40, base_score=0.9, file="ubj"),

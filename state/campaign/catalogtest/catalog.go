@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"millrace/state/campaign"
+	"millrace/state/pacing"
 )
 
 // Options of a synthetic catalog.
@@ -158,7 +159,7 @@ func (w *writer) pick(from []string) string {
 }
 
 func (w *writer) campaign(id string, line *int, until int) {
-	fmt.Fprintf(&w.b, "%s\n {\"id\": %q, \"name\": \"Campaign %s\", \"time_zone\": %q, \"budget\": {\"daily\": %d}", w.separator(), id, id, w.pick(w.v.zones), 50+w.r.IntN(2000))
+	fmt.Fprintf(&w.b, "%s\n {\"id\": %q, \"name\": \"Campaign %s\", \"time_zone\": %q, \"budget\": {\"daily\": %d, \"pacing\": \"asap\"}", w.separator(), id, id, w.pick(w.v.zones), 50+w.r.IntN(2000))
 	if w.chance(0.2) {
 		w.b.WriteString(", \"start\": \"2026-01-01\", \"end\": \"2027-06-30\"")
 	}
@@ -220,7 +221,7 @@ func (w *writer) deal(n int) {
 	case k < 34:
 		fmt.Fprintf(&w.b, ", \"pricing\": \"cpc\", \"price\": 0.%02d", 10+w.r.IntN(90))
 	case k < 44:
-		fmt.Fprintf(&w.b, ", \"pricing\": \"cpa\", \"price\": %s, \"budget\": {\"daily\": %d}", price, 20+w.r.IntN(100))
+		fmt.Fprintf(&w.b, ", \"pricing\": \"cpa\", \"price\": %s, \"budget\": {\"daily\": %d, \"pacing\": \"asap\"}", price, 20+w.r.IntN(100))
 	default:
 		fmt.Fprintf(&w.b, ", \"price\": %s", price)
 	}
@@ -290,4 +291,21 @@ func (w *writer) creative(id string, line int) {
 	default:
 		fmt.Fprintf(&w.b, ", \"size\": %q, \"image\": \"https://cdn.example.com/b/%d.png\"}", w.pick(w.v.sizes), line%500)
 	}
+}
+
+// Unpaced makes every budget of a file spend as fast as it can: for tests and
+// benchmarks of what a decision does when nobody sits it out.
+func Unpaced(f *campaign.File) *campaign.File {
+	for i := range f.Advertisers {
+		for j := range f.Advertisers[i].Campaigns {
+			c := &f.Advertisers[i].Campaigns[j]
+			c.Budget.Pacing = pacing.ASAP.String()
+			for k := range c.LineItems {
+				if b := c.LineItems[k].Budget; b != nil {
+					b.Pacing = pacing.ASAP.String()
+				}
+			}
+		}
+	}
+	return f
 }
