@@ -488,7 +488,7 @@ func TestPatchMutations(t *testing.T) {
 		lines = append(lines, []byte(s))
 	}
 	rnd := rand.New(rand.NewPCG(8, 9))
-	n := 20_000
+	n := 8_000
 	if testing.Short() {
 		n = 2_000
 	}
