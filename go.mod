@@ -31,7 +31,7 @@ require (
 	github.com/fsnotify/fsnotify v1.5.4 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/klauspost/cpuid/v2 v2.2.9 // indirect
-	github.com/minio/simdjson-go v0.4.5 // indirect
+	github.com/minio/simdjson-go v0.4.5
 	github.com/tidwall/gjson v1.14.4 // indirect
 	github.com/tidwall/match v1.1.1 // indirect
 	github.com/tidwall/pretty v1.2.0 // indirect

@@ -21,6 +21,50 @@ func TestAllocParseCorpus(t *testing.T) {
 	}
 }
 
+func TestAllocDetails(t *testing.T) {
+	bodies := append(wholeRequests(t), richRequest)
+	views := make([]BidRequest, len(bodies))
+	for i, b := range bodies {
+		if e := Parse(b, &views[i]); !e.OK() {
+			t.Fatal(e)
+		}
+	}
+	var d Details
+	run := func() {
+		d.Reset()
+		for i := range views {
+			readDetails(&d, &views[i])
+		}
+	}
+	run()
+	if n := testing.AllocsPerRun(5, run); n != 0 {
+		t.Errorf("%v allocations over the details of %d requests", n, len(views))
+	}
+}
+
+// readDetails reads everything a request has for Details.
+func readDetails(d *Details, r *BidRequest) {
+	for i := range r.Imp {
+		m := &r.Imp[i]
+		_, _ = d.Metrics(m.Metric)
+		_, _ = d.Qty(m.Qty)
+		_, _ = d.Refresh(m.Refresh)
+		for _, raw := range []Raw{m.Video.CompanionAd, m.Audio.CompanionAd} {
+			_, _ = d.Companions(raw)
+		}
+		for _, raw := range []Raw{m.Video.DurFloors, m.Audio.DurFloors} {
+			_, _ = d.DurFloors(raw)
+		}
+	}
+	c := &r.Inventory.Content
+	_, _ = d.Producer(c.Producer)
+	_, _ = d.Party(c.Network)
+	_, _ = d.Party(c.Channel)
+	_, _ = d.UserAgent(r.Device.SUA)
+	_, _ = d.EIDs(r.User.EIDs)
+	_, _ = d.SupplyChain(r.Source.SChain)
+}
+
 func TestAllocParseBroken(t *testing.T) {
 	m := mutator{rnd: rand.New(rand.NewPCG(4, 4)), seeds: append(seeds(t),
 		[]byte(`{"id":"\u0061","\u0069mp":[{"id":"\u0031","banner":{"w":1e999,"h":"x"}}],"device":{"geo":{"lat":1e400,"lon":0.1234567890123456789012}}}`))}

@@ -32,7 +32,7 @@ func (d *Details) Reset() {
 	d.lists.reset()
 	d.metrics, d.floors, d.settings, d.banners = emptied(d.metrics), emptied(d.floors), emptied(d.settings), emptied(d.banners)
 	d.brands, d.eids, d.uids, d.nodes = emptied(d.brands), emptied(d.eids), emptied(d.uids), emptied(d.nodes)
-	d.index.at = emptied(d.index.at)
+	d.index.shrink()
 }
 
 // Metric is a measurement of an impression by imp.metric.
@@ -134,13 +134,21 @@ type SupplyChainNode struct {
 	Ext    Raw
 }
 
-// Party is a producer, network or channel of content.
+// Producer is who made content.
+type Producer struct {
+	ID     Str
+	Name   Str
+	Domain Str
+	CatTax CategoryTaxonomy
+	Cat    StrSpan // Details.Strs
+	Ext    Raw
+}
+
+// Party is a network or channel of content.
 type Party struct {
 	ID     Str
 	Name   Str
 	Domain Str
-	CatTax CategoryTaxonomy // producers, as Cat
-	Cat    StrSpan          // Details.Strs
 	Ext    Raw
 }
 
@@ -225,7 +233,15 @@ func (d *Details) SupplyChain(raw Raw) (c SupplyChain, ok bool) {
 	return c, ok
 }
 
-// Party reads a content's producer, network or channel.
+// Producer reads a content's producer.
+func (d *Details) Producer(raw Raw) (c Producer, ok bool) {
+	if ok = d.readObject(raw, unsafe.Pointer(&c), producerTable); !ok {
+		c = Producer{}
+	}
+	return c, ok
+}
+
+// Party reads a content's network or channel.
 func (d *Details) Party(raw Raw) (c Party, ok bool) {
 	if ok = d.readObject(raw, unsafe.Pointer(&c), partyTable); !ok {
 		c = Party{}

@@ -3,6 +3,7 @@ package openrtb
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"unsafe"
 )
 
@@ -10,52 +11,44 @@ import (
 type kind uint8
 
 const (
-	noField      kind = iota
-	strField          // Str
-	intField          // int32; what can't be read is bad
-	sizeField         // int32 that can't be negative
-	triField          // Tri
-	flagField         // bool; what can't be read is bad and false
-	wishField         // bool; what can't be read is bad and true
-	strsField         // StrSpan
-	intsField         // IntSpan
-	rawField          // Raw: any value
-	objectRaw         // Raw: an object
-	arrayRaw          // Raw: an array
-	floatField        // float64
-	cpmField          // unit.CPMMicros
-	currencyOf        // unit.Currency
-	extStr            // Str in ext, where nothing has to be of a type
-	extFlag           // bool in ext
-	extInts           // IntSpan in ext
-	specialField      // the rest: see walker.special
-	// What is special.
+	noField    kind = iota
+	strField        // Str
+	intField        // int32; what can't be read is bad
+	sizeField       // int32 that can't be negative
+	triField        // Tri
+	flagField       // bool; what can't be read is bad and false
+	wishField       // bool; what can't be read is bad and true
+	strsField       // StrSpan
+	intsField       // IntSpan
+	rawField        // Raw: any value
+	objectRaw       // Raw: an object
+	arrayRaw        // Raw: an array
+	floatField      // float64
+	cpmField        // unit.CPMMicros
+	currencyOf      // unit.Currency
+	extStr          // Str in ext, where nothing has to be of a type
+	extFlag         // bool in ext
+	extInts         // IntSpan in ext
+	// What walker.special reads: objects, and numbers of the request itself.
 	tmaxField
 	strictInt  // int32 without which the request means nothing
 	strictWish // bool, likewise
 	looseInt   // int32, 0 if it can't be read
 	looseFlag  // bool, false if it can't be read
 	impsField
-	bannerField
-	videoField
-	audioField
-	nativeField
+	mediaField // of the MediaType in arg
 	pmpField
 	formatsField
 	dealsField
 	impExtField
 	prebidField
-	siteField
-	appField
-	doohField
+	inventoryField // of the InventoryKind in arg
 	publisherField
 	contentField
 	deviceField
-	deviceGeoField
-	userGeoField
+	geoField
 	userField
-	userDataField
-	contentDataField
+	dataField
 	segmentsField
 	userExtField
 	regsField
@@ -72,12 +65,14 @@ const (
 // field is one row of an object's table.
 type field struct {
 	word uint64 // the first eight bytes of the name, the last in the highest
+	last uint64 // the last eight, if it has more
 	name string
-	tail string  // the rest of the name
-	off  uintptr // of the field in the view's struct
-	has  uintptr // of the bool that tells whether it was given; 0 = none
-	n    uint8   // length of the name
+	sub  *table // of the object in it, where there are several
+	off  uint16 // of the field in the view's struct
+	has  uint16 // of the bool that tells whether it was given; 0 = none
+	n    uint8  // length of the name
 	kind kind
+	arg  uint8
 }
 
 // table is an object's: a perfect hash of its fields' names, which costs one
@@ -85,28 +80,48 @@ type field struct {
 type table struct {
 	path   string
 	mult   uint64
-	slots  [128]uint8 // hash to index in fields
-	fields [64]field  // the first is no field
+	slots  [128]uint16 // hash to place of the field, in bytes from the table's
+	fields [64]field   // the first is no field
 }
 
 // row makes a field; has is the offset of its presence bool, if it has one.
 func row(name string, k kind, off uintptr, has ...uintptr) field {
-	f := field{name: name, kind: k, off: off, n: uint8(len(name))}
+	f := field{name: name, kind: k, off: offset(off), n: uint8(len(name))}
 	if len(has) > 0 {
-		f.has = has[0]
+		f.has = offset(has[0])
 	}
 	var word [8]byte
 	copy(word[:], name)
 	f.word = binary.LittleEndian.Uint64(word[:]) << shiftOf(len(name))
 	if len(name) > 8 {
-		f.tail = name[8:]
+		f.last = binary.LittleEndian.Uint64([]byte(name[len(name)-8:]))
 	}
 	return f
 }
 
+// objectRow makes a field that is an object with a table.
+func objectRow(name string, k kind, arg uint8, off uintptr, sub *table) field {
+	f := row(name, k, off)
+	f.arg, f.sub = arg, sub
+	return f
+}
+
+func offset(n uintptr) uint16 {
+	if n > math.MaxUint16 {
+		panic("openrtb: a view is larger than a table can tell")
+	}
+	return uint16(n)
+}
+
 // shiftOf is how far a word that begins with a name of n bytes is shifted so
 // that nothing else is left in it.
-func shiftOf(n int) uint { return uint(64-8*min(n, 8)) & 63 }
+func shiftOf(n int) uint {
+	bits := 64 - 8*n
+	if n >= 8 {
+		bits = 0
+	}
+	return uint(bits) & 63
+}
 
 // newTable builds a table. It tries multipliers, always in the same order,
 // until one sends no two names to the same slot.
@@ -129,17 +144,24 @@ func newTable(path string, rows ...field) *table {
 }
 
 func (o *table) try(mult uint64) {
-	clear(o.slots[:])
+	for i := range o.slots {
+		o.slots[i] = o.place(0)
+	}
 	for i := range o.fields {
 		if f := &o.fields[i]; f.kind != noField {
 			slot := &o.slots[hashName(f.word, int(f.n), mult)]
-			if *slot != 0 {
+			if *slot != o.place(0) {
 				return
 			}
-			*slot = uint8(i)
+			*slot = o.place(i)
 		}
 	}
 	o.mult = mult
+}
+
+// place is where field i lies in its table.
+func (o *table) place(i int) uint16 {
+	return uint16(unsafe.Offsetof(o.fields) + uintptr(i)*unsafe.Sizeof(field{}))
 }
 
 func hashName(word uint64, n int, mult uint64) uint64 {
@@ -153,11 +175,17 @@ func (o *table) find(name []byte) *field {
 	return o.lookup(binary.LittleEndian.Uint64(word[:])<<shiftOf(len(name)), unsafe.SliceData(name), len(name))
 }
 
-// lookup is find for a name of which the word is known.
+// lookup is find for a name of which the word is known. What is longer than a
+// word is compared by its last word too, which is all of most names.
 func (o *table) lookup(word uint64, name *byte, n int) *field {
-	f := &o.fields[o.slots[hashName(word, n, o.mult)]&63]
-	if f.word == word && int(f.n) == n && (n <= 8 || unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(name), 8)), n-8) == f.tail) {
+	f := (*field)(unsafe.Add(unsafe.Pointer(o), o.slots[hashName(word, n, o.mult)]))
+	if f.word == word && int(f.n) == n && (n <= 8 || f.ends(name, n)) {
 		return f
 	}
 	return &o.fields[0]
+}
+
+func (f *field) ends(name *byte, n int) bool {
+	last := binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(unsafe.Pointer(name), n-8))[:])
+	return last == f.last && (n <= 16 || unsafe.String(name, n) == f.name)
 }

@@ -41,11 +41,12 @@ const (
 	stateInString = iota // all ones within a string
 	stateEscaped         // 1 if a backslash precedes the next byte
 	stateScalar          // 1 if the last byte was one of a number or word
-	stateBad             // not zero once a control character stood in a string
+	stateBad             // not zero once there was a fault
 )
 
 // build indexes b. A fault is a string that does not end or that contains a
-// control character, and the byte where it was noticed.
+// control character, or a backslash that is in no string, and the byte where
+// it was noticed.
 func (x *index) build(b []byte) (fault int, ok bool) {
 	if !hasWide {
 		return x.buildPlain(b)
@@ -73,6 +74,17 @@ func (x *index) grow(n int) {
 	at := make([]uint32, x.n, room)
 	copy(at, x.at[:x.n])
 	x.at = at
+}
+
+// indexKeptMax is how many positions a view keeps room for: those of a body
+// of 64 KiB at the very least.
+const indexKeptMax = 1 << 16
+
+// shrink gives the room back that one giant needed.
+func (x *index) shrink() {
+	if cap(x.at) > indexKeptMax+2*indexStep+indexPad {
+		x.at = nil
+	}
 }
 
 // pad ends the index.
@@ -155,15 +167,14 @@ func (x *index) buildPlain(b []byte) (fault int, ok bool) {
 				x.pad(len(b))
 				return len(b), false
 			}
+		case slashByte:
+			return i, false
 		default:
 			if !scalar {
 				at[n] = uint32(i)
 				n++
 			}
 			scalar = true
-			if b[i] == '\\' && i+1 < len(b) && (b[i+1] == '"' || b[i+1] == '\\') {
-				i++
-			}
 		}
 	}
 	x.n, x.at = n, at[:n]

@@ -94,6 +94,8 @@ quoted:
 	JNZ        controls
 
 tokens:
+	ANDNQ BX, R14, R15       // escapes outside of strings are faults
+	ORQ   R15, R12
 	KMOVQ K3, R15
 	KMOVQ K4, AX
 	ORQ   R15, AX

@@ -24,6 +24,8 @@ func tokens(b []byte) (at []uint32, fault int, ok bool) {
 			if quote {
 				inString, scalar = false, false
 			}
+		case c == '\\':
+			return nil, i, false
 		case byteClass[c] == opByte:
 			at = append(at, uint32(i))
 			scalar = false

@@ -258,10 +258,9 @@ func TestDifferentialMutations(t *testing.T) {
 	}
 	m := mutator{rnd: rand.New(rand.NewPCG(2, 6)), seeds: seeds(t)}
 	j := newJudge()
-	for range n {
-		j.compare(t, m.next())
-		if t.Failed() {
-			return
+	for i := range n {
+		if j.compare(t, m.next()); t.Failed() {
+			t.Fatalf("mutation %d", i)
 		}
 	}
 	j.log(t, n)

@@ -252,7 +252,7 @@ func (t *translator) content(c *Content) *openrtb2.Content {
 		KwArray: texts(r.Strs(c.KwArray)), LiveStream: tri[int8](c.LiveStream), SourceRelationship: tri[int8](c.SourceRelationship), Len: int64(c.Len), Language: text(c.Language), LangB: text(c.LangB),
 		Embeddable: tri[int8](c.Embeddable), Data: t.data(c.Data), Ext: message(c.Ext),
 	}
-	if p, _ := t.d.Party(c.Producer); c.Producer.Present() {
+	if p, _ := t.d.Producer(c.Producer); c.Producer.Present() {
 		o.Producer = &openrtb2.Producer{ID: text(p.ID), Name: text(p.Name), CatTax: adcom1.CategoryTaxonomy(p.CatTax), Cat: texts(t.d.Strs(p.Cat)), Domain: text(p.Domain), Ext: message(p.Ext)}
 	}
 	if p, _ := t.d.Party(c.Network); c.Network.Present() {

@@ -31,18 +31,24 @@ func Parse(body []byte, r *BidRequest) Error { return ParseLimits(body, r, Defau
 
 // ParseLimits is Parse under the given limits.
 func ParseLimits(body []byte, r *BidRequest, limit Limits) Error {
-	r.reset()
-	p := walker{parser: parser{b: body, key: &r.key, limit: limit, imp: -1}, r: r, l: &r.lists}
-	if p.begin(&r.index, '{') {
-		if k := p.members(0, unsafe.Pointer(r), requestTable); k >= 0 {
-			if k != p.n {
-				p.failAt(k, Syntax)
-			} else {
-				p.check()
-			}
-		}
-	}
+	var p walker
+	p.request(body, r, limit)
 	return p.err
+}
+
+func (p *walker) request(body []byte, r *BidRequest, limit Limits) {
+	r.reset()
+	p.b, p.key, p.limit, p.imp, p.r, p.l = body, &r.key, limit, -1, r, &r.lists
+	if !p.begin(&r.index, '{') {
+		return
+	}
+	switch k := p.members(0, unsafe.Pointer(r), requestTable); {
+	case k < 0:
+	case k != p.n:
+		p.failAt(k, Syntax)
+	default:
+		p.check()
+	}
 }
 
 // begin indexes the body; it is false if that can't be what the bracket opens.
@@ -87,7 +93,7 @@ func (r *BidRequest) reset() {
 		r.Source = Source{}
 	}
 	r.lists.reset()
-	r.index.at = emptied(r.index.at)
+	r.index.shrink()
 	r.scratch = emptied(r.scratch)
 }
 

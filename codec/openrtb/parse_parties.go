@@ -2,55 +2,6 @@ package openrtb
 
 import "unsafe"
 
-func (p *walker) specialParty(k int, dst unsafe.Pointer, how kind) int {
-	switch how {
-	case siteField:
-		return p.inventory(k, SiteInventory, siteTable)
-	case appField:
-		return p.inventory(k, AppInventory, appTable)
-	case doohField:
-		return p.inventory(k, DOOHInventory, doohTable)
-	case publisherField:
-		return p.publisher(k)
-	case contentField:
-		return p.content(k)
-	case deviceField:
-		return p.device(k)
-	case deviceGeoField:
-		return p.geo(k, (*Geo)(dst), deviceGeoTable)
-	case userGeoField:
-		return p.geo(k, (*Geo)(dst), userGeoTable)
-	case userField:
-		return p.user(k)
-	case userDataField:
-		return p.data(k, (*DataSpan)(dst), userDataTable)
-	case contentDataField:
-		return p.data(k, (*DataSpan)(dst), contentDataTable)
-	case segmentsField:
-		s := (*SegmentSpan)(dst)
-		k, s.off, s.n = list(p, k, &p.l.segments, Segment{}, segmentTable)
-		return k
-	case userExtField:
-		u := &p.r.User
-		u.Ext, u.old25.consent, u.old25.eids = Raw{}, Str{}, Raw{}
-		return p.extension(k, unsafe.Pointer(u), &u.Ext, userExtTable)
-	case regsField:
-		return p.regs(k)
-	case regsExtField:
-		g := &p.r.Regs
-		empty := Regs{}
-		g.Ext, g.old25 = Raw{}, empty.old25
-		return p.extension(k, unsafe.Pointer(g), &g.Ext, regsExtTable)
-	case sourceField:
-		return p.source(k)
-	case sourceExtField:
-		s := &p.r.Source
-		s.Ext, s.old25.schain = Raw{}, Raw{}
-		return p.extension(k, unsafe.Pointer(s), &s.Ext, sourceExtTable)
-	}
-	panic("openrtb: a field's kind is read by nobody")
-}
-
 // inventory reads a site, app or screen; a request has at most one.
 func (p *walker) inventory(k int, kind InventoryKind, o *table) int {
 	d := &p.r.Inventory
@@ -131,11 +82,6 @@ func (p *walker) geo(k int, g *Geo, o *table) int {
 	return k
 }
 
-func (p *walker) data(k int, s *DataSpan, o *table) int {
-	k, s.off, s.n = list(p, k, &p.l.data, Data{}, o)
-	return k
-}
-
 func (p *walker) user(k int) int {
 	u := &p.r.User
 	if u.Present {
@@ -197,4 +143,20 @@ func (p *walker) source(k int) int {
 	}
 	p.bad = false
 	return k
+}
+
+func (p *walker) userExt(k int, u *User) int {
+	u.Ext, u.old25.consent, u.old25.eids = Raw{}, Str{}, Raw{}
+	return p.extension(k, unsafe.Pointer(u), &u.Ext, userExtTable)
+}
+
+func (p *walker) regsExt(k int, g *Regs) int {
+	var empty Regs
+	g.Ext, g.old25 = Raw{}, empty.old25
+	return p.extension(k, unsafe.Pointer(g), &g.Ext, regsExtTable)
+}
+
+func (p *walker) sourceExt(k int, s *Source) int {
+	s.Ext, s.old25.schain = Raw{}, Raw{}
+	return p.extension(k, unsafe.Pointer(s), &s.Ext, sourceExtTable)
 }

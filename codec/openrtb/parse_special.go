@@ -6,49 +6,99 @@ import (
 	"millrace/codec/unit"
 )
 
-// special reads a field of the request that takes more than a row of a table.
+// special reads a field that takes more than a few lines.
 func (p *walker) special(k int, base unsafe.Pointer, f *field) int {
 	dst := unsafe.Add(base, f.off)
 	switch f.kind {
+	case mediaField:
+		return p.media(k, (*Imp)(base), dst, f)
+	case formatsField:
+		s := (*FormatSpan)(dst)
+		k, s.off, s.n = list(p, k, &p.l.formats, Format{}, formatTable)
+		return k
+	case cpmField:
+		return p.price(k, (*unit.CPMMicros)(dst), p.presence(base, f))
+	case currencyOf:
+		return p.currency(k, (*unit.Currency)(dst))
+	case floatField:
+		return p.real(k, (*float64)(dst), p.presence(base, f))
 	case objectRaw:
 		return p.rawOf(k, (*Raw)(dst), '{')
 	case arrayRaw:
 		return p.rawOf(k, (*Raw)(dst), '[')
-	case floatField:
-		var has bool
-		k = p.after(k, p.float(int(p.x[k]), (*float64)(dst), &has))
-		if f.has != 0 {
-			*(*bool)(unsafe.Add(base, f.has)) = has
-		}
+	case impExtField:
+		m := (*Imp)(base)
+		m.rewarded = false
+		return p.extension(k, base, &m.Ext, impExtTable)
+	case impsField:
+		return p.imps(k)
+	case pmpField:
+		return p.pmp(k, (*Imp)(base))
+	case dealsField:
+		s := (*DealSpan)(dst)
+		k, s.off, s.n = list(p, k, &p.l.deals, Deal{BidFloorCur: unit.USD}, dealTable)
 		return k
-	case cpmField:
-		var has bool
-		k = p.after(k, p.cpm(int(p.x[k]), (*unit.CPMMicros)(dst), &has))
-		if f.has != 0 {
-			*(*bool)(unsafe.Add(base, f.has)) = has
-		}
+	case inventoryField:
+		return p.inventory(k, InventoryKind(f.arg), f.sub)
+	case publisherField:
+		return p.publisher(k)
+	case contentField:
+		return p.content(k)
+	case deviceField:
+		return p.device(k)
+	case geoField:
+		return p.geo(k, (*Geo)(dst), f.sub)
+	case userField:
+		return p.user(k)
+	case dataField:
+		s := (*DataSpan)(dst)
+		k, s.off, s.n = list(p, k, &p.l.data, Data{}, f.sub)
 		return k
-	case currencyOf:
-		return p.currency(k, (*unit.Currency)(dst))
+	case segmentsField:
+		s := (*SegmentSpan)(dst)
+		k, s.off, s.n = list(p, k, &p.l.segments, Segment{}, segmentTable)
+		return k
+	case regsField:
+		return p.regs(k)
+	case sourceField:
+		return p.source(k)
+	case strictInt, strictWish, tmaxField, looseInt, looseFlag:
+		return p.requestNumber(k, dst, f.kind)
+	}
+	return p.rare(k, base, f)
+}
+
+// rare is special for what few requests have.
+func (p *walker) rare(k int, base unsafe.Pointer, f *field) int {
+	dst := unsafe.Add(base, f.off)
+	switch f.kind {
 	case extStr:
 		return p.extStr(k, (*Str)(dst))
 	case extFlag:
-		var has bool
-		k = p.extFlag(k, (*bool)(dst), &has)
-		if f.has != 0 {
-			*(*bool)(unsafe.Add(base, f.has)) = has
-		}
-		return k
+		return p.extFlag(k, (*bool)(dst), p.presence(base, f))
 	case extInts:
 		return p.extInts(k, (*IntSpan)(dst))
-	case strictInt, strictWish, tmaxField, looseInt, looseFlag:
-		return p.requestNumber(k, dst, f.kind)
-	case impsField, bannerField, videoField, audioField, nativeField, pmpField, formatsField, dealsField, impExtField, prebidField:
-		return p.specialImp(k, base, dst, f.kind)
+	case prebidField:
+		return p.extension(k, base, nil, prebidTable)
+	case userExtField:
+		return p.userExt(k, &p.r.User)
+	case regsExtField:
+		return p.regsExt(k, &p.r.Regs)
+	case sourceExtField:
+		return p.sourceExt(k, &p.r.Source)
 	case nodesField, uidsField, browsersField, platformField, refSettingsField:
 		return p.specialDetail(k, dst, f.kind)
 	}
-	return p.specialParty(k, dst, f.kind)
+	panic("openrtb: a field's kind is read by nobody")
+}
+
+// presence is the bool that tells whether a field was given, or one that
+// nobody asks for.
+func (p *walker) presence(base unsafe.Pointer, f *field) *bool {
+	if f.has == 0 {
+		return &p.unasked
+	}
+	return (*bool)(unsafe.Add(base, f.has))
 }
 
 // requestNumber reads a number of the request itself. If a strict one can't be
@@ -57,8 +107,12 @@ func (p *walker) requestNumber(k int, dst unsafe.Pointer, how kind) int {
 	at := int(p.x[k])
 	switch how {
 	case strictInt, looseInt:
-		k = p.after(k, p.integer(at, (*int32)(dst)))
+		k = p.int(k, (*int32)(dst), intField)
 	case tmaxField:
+		if v, ok := p.short(k); ok {
+			*(*int32)(dst) = v
+			return k + 1
+		}
 		k = p.after(k, p.tmax(at, (*int32)(dst)))
 	default:
 		k = p.after(k, p.flag(at, (*bool)(dst), how == strictWish))
@@ -85,49 +139,6 @@ func (p *parser) tmax(i int, dst *int32) int {
 	return i
 }
 
-func (p *walker) specialImp(k int, base, dst unsafe.Pointer, how kind) int {
-	switch how {
-	case impsField:
-		return p.imps(k)
-	case bannerField:
-		m := (*Imp)(base)
-		m.Banner = Banner{}
-		return p.media(k, m, BannerMedia, dst, bannerTable)
-	case videoField:
-		m := (*Imp)(base)
-		m.Video = Video{}
-		k = p.media(k, m, VideoMedia, dst, videoTable)
-		if v := &m.Video; v.protocol != 0 && v.Protocols.n == 0 {
-			v.Protocols = IntSpan{uint32(len(p.l.ints)), 1}
-			p.l.ints = append(p.l.ints, v.protocol)
-		}
-		return k
-	case audioField:
-		m := (*Imp)(base)
-		m.Audio = Audio{}
-		return p.media(k, m, AudioMedia, dst, audioTable)
-	case nativeField:
-		m := (*Imp)(base)
-		m.Native = Native{}
-		return p.media(k, m, NativeMedia, dst, nativeTable)
-	case pmpField:
-		return p.pmp(k, (*Imp)(base))
-	case formatsField:
-		s := (*FormatSpan)(dst)
-		k, s.off, s.n = list(p, k, &p.l.formats, Format{}, formatTable)
-		return k
-	case dealsField:
-		s := (*DealSpan)(dst)
-		k, s.off, s.n = list(p, k, &p.l.deals, Deal{BidFloorCur: unit.USD}, dealTable)
-		return k
-	case impExtField:
-		m := (*Imp)(base)
-		m.rewarded = false
-		return p.extension(k, base, &m.Ext, impExtTable)
-	}
-	return p.extension(k, base, nil, prebidTable)
-}
-
 func (p *walker) imps(k int) int {
 	r := p.r
 	r.Imp = r.Imp[:0]
@@ -144,7 +155,7 @@ func (p *walker) imps(k int) int {
 		}
 		if p.b[p.x[k]] != '{' {
 			p.failAt(k, Type)
-			return p.faultIn("imp[]", "")
+			return p.faultIn(impTable, nil)
 		}
 		if len(r.Imp) < cap(r.Imp) {
 			r.Imp = r.Imp[:len(r.Imp)+1]
@@ -166,19 +177,26 @@ func (p *walker) imps(k int) int {
 
 // clear empties an impression that may have been used.
 func (m *Imp) clear() {
-	if m.filled.Has(BannerMedia) {
+	if m.filled != 0 {
+		m.clearMedia(m.filled)
+	}
+	m.imp = imp{}
+	m.BidFloorCur = unit.USD
+}
+
+func (m *Imp) clearMedia(set MediaMask) {
+	if set.Has(BannerMedia) {
 		m.Banner = Banner{}
 	}
-	if m.filled.Has(VideoMedia) {
+	if set.Has(VideoMedia) {
 		m.Video = Video{}
 	}
-	if m.filled.Has(AudioMedia) {
+	if set.Has(AudioMedia) {
 		m.Audio = Audio{}
 	}
-	if m.filled.Has(NativeMedia) {
+	if set.Has(NativeMedia) {
 		m.Native = Native{}
 	}
-	m.imp = imp{BidFloorCur: unit.USD}
 }
 
 func (p *walker) impression(k int, m *Imp) int {
@@ -202,7 +220,11 @@ func (p *walker) impression(k int, m *Imp) int {
 
 // media reads the object of a media type: absent, or listed, and valid unless
 // it has a bad number.
-func (p *walker) media(k int, m *Imp, t MediaType, dst unsafe.Pointer, o *table) int {
+func (p *walker) media(k int, m *Imp, dst unsafe.Pointer, f *field) int {
+	t := MediaType(f.arg)
+	if m.filled.Has(t) {
+		m.clearMedia(t.Mask())
+	}
 	m.Media &^= t.Mask()
 	m.Listed &^= t.Mask()
 	if p.b[p.x[k]] != '{' {
@@ -212,11 +234,15 @@ func (p *walker) media(k int, m *Imp, t MediaType, dst unsafe.Pointer, o *table)
 	m.filled |= t.Mask()
 	bad := p.bad
 	p.bad = false
-	k = p.members(k, dst, o)
+	k = p.members(k, dst, f.sub)
 	if !p.bad {
 		m.Media |= t.Mask()
 	}
 	p.bad = bad
+	if v := &m.Video; t == VideoMedia && v.protocol != 0 && v.Protocols.n == 0 {
+		v.Protocols = IntSpan{uint32(len(p.l.ints)), 1}
+		p.l.ints = append(p.l.ints, v.protocol)
+	}
 	return k
 }
 

@@ -9,9 +9,9 @@ var requestTable = func() *table {
 	return newTable("",
 		row("id", strField, unsafe.Offsetof(v.ID)),
 		row("imp", impsField, 0),
-		row("site", siteField, 0),
-		row("app", appField, 0),
-		row("dooh", doohField, 0),
+		objectRow("site", inventoryField, uint8(SiteInventory), 0, siteTable),
+		objectRow("app", inventoryField, uint8(AppInventory), 0, appTable),
+		objectRow("dooh", inventoryField, uint8(DOOHInventory), 0, doohTable),
 		row("device", deviceField, 0),
 		row("user", userField, 0),
 		row("regs", regsField, 0),
@@ -118,7 +118,7 @@ var deviceTable = func() *table {
 		row("dpidmd5", strField, unsafe.Offsetof(v.DPIDMD5)),
 		row("macsha1", strField, unsafe.Offsetof(v.MACSHA1)),
 		row("macmd5", strField, unsafe.Offsetof(v.MACMD5)),
-		row("geo", deviceGeoField, unsafe.Offsetof(v.Geo)),
+		objectRow("geo", geoField, 0, unsafe.Offsetof(v.Geo), deviceGeoTable),
 		row("ext", rawField, unsafe.Offsetof(v.Ext)),
 	)
 }()
@@ -134,8 +134,8 @@ var userTable = func() *table {
 		row("kwarray", strsField, unsafe.Offsetof(v.KwArray)),
 		row("customdata", strField, unsafe.Offsetof(v.CustomData)),
 		row("consent", strField, unsafe.Offsetof(v.Consent)),
-		row("geo", userGeoField, unsafe.Offsetof(v.Geo)),
-		row("data", userDataField, unsafe.Offsetof(v.Data)),
+		objectRow("geo", geoField, 0, unsafe.Offsetof(v.Geo), userGeoTable),
+		objectRow("data", dataField, 0, unsafe.Offsetof(v.Data), userDataTable),
 		row("eids", arrayRaw, unsafe.Offsetof(v.EIDs)),
 		row("ext", userExtField, 0),
 	)

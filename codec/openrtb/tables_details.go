@@ -117,14 +117,23 @@ var nodeTable = func() *table {
 	)
 }()
 
-// partyTable also serves networks and channels, which have no categories.
-var partyTable = func() *table {
-	var v Party
-	return newTable("content.producer|network|channel",
+var producerTable = func() *table {
+	var v Producer
+	return newTable("content.producer",
 		row("id", strField, unsafe.Offsetof(v.ID)),
 		row("name", strField, unsafe.Offsetof(v.Name)),
 		row("cattax", intField, unsafe.Offsetof(v.CatTax)),
 		row("cat", strsField, unsafe.Offsetof(v.Cat)),
+		row("domain", strField, unsafe.Offsetof(v.Domain)),
+		row("ext", rawField, unsafe.Offsetof(v.Ext)),
+	)
+}()
+
+var partyTable = func() *table {
+	var v Party
+	return newTable("content.network|channel",
+		row("id", strField, unsafe.Offsetof(v.ID)),
+		row("name", strField, unsafe.Offsetof(v.Name)),
 		row("domain", strField, unsafe.Offsetof(v.Domain)),
 		row("ext", rawField, unsafe.Offsetof(v.Ext)),
 	)

@@ -103,7 +103,7 @@ var contentTable = func() *table {
 		row("language", strField, unsafe.Offsetof(v.Language)),
 		row("langb", strField, unsafe.Offsetof(v.LangB)),
 		row("embeddable", triField, unsafe.Offsetof(v.Embeddable)),
-		row("data", contentDataField, unsafe.Offsetof(v.Data)),
+		objectRow("data", dataField, 0, unsafe.Offsetof(v.Data), contentDataTable),
 		row("network", objectRaw, unsafe.Offsetof(v.Network)),
 		row("channel", objectRaw, unsafe.Offsetof(v.Channel)),
 		row("realtime", triField, unsafe.Offsetof(v.Realtime)),

@@ -1,8 +1,9 @@
 package openrtb
 
 import (
-	"encoding/binary"
 	"unsafe"
+
+	"millrace/codec/unit"
 )
 
 // walker is the second pass: it goes from token to token and fills a view. Its
@@ -19,6 +20,8 @@ type walker struct {
 	d *Details    // nil in a request
 	// dropped counts the items that lists left out for a bad number.
 	dropped int
+	unasked bool // see presence
+	steps   int  // accesses to tokens, counted with -tags invariants
 }
 
 // pos is where token k is, or the end.
@@ -30,14 +33,18 @@ func (p *walker) pos(k int) int {
 }
 
 // failAt notes the fault at token k.
+//
+//go:noinline
 func (p *walker) failAt(k int, c Code) int { return p.fail(p.pos(k), c) }
 
 // faultIn names the object and the field of a fault, as parser.fault does.
-func (p *walker) faultIn(object, field string) int {
+//
+//go:noinline
+func (p *walker) faultIn(o *table, f *field) int {
 	if !p.named() {
-		p.err.Object = object
-		if p.err.Code != Syntax && p.err.Code != TooDeep {
-			p.err.Field = field
+		p.err.Object = o.path
+		if f != nil && p.err.Code != Syntax && p.err.Code != TooDeep {
+			p.err.Field = f.name
 		}
 	}
 	return -1
@@ -65,70 +72,67 @@ const (
 // members reads the object whose brace is token k into the struct at base, by
 // its table.
 func (p *walker) members(k int, base unsafe.Pointer, o *table) int {
-	b, x := p.b, p.x
+	c := p.cursor()
 	if p.depth++; p.depth > p.limit.Depth {
 		return p.failAt(k, TooDeep)
 	}
 	k++
-	if b[x[k]] == '}' {
+	if c.token(p, k) == '}' {
 		p.depth--
 		return k + 1
 	}
 	for {
 		// The key: nearly always a quote, the name, a quote and a colon.
-		quote, colon := int(x[k]), int(x[k+1])
-		if b[quote] != '"' {
+		quote, colon := c.at(p, k), c.at(p, k+1)
+		if c.byte(p, quote) != '"' {
 			return p.failMember(k, o)
 		}
 		var f *field
-		if n := colon - quote - 2; n > 0 && quote+9 <= len(b) && b[colon] == ':' && b[colon-1] == '"' {
-			word := binary.LittleEndian.Uint64(b[quote+1 : quote+9])
-			f = o.lookup(word<<shiftOf(n), &b[quote+1], n)
+		if n := colon - quote - 2; n > 0 && quote+9 <= len(p.b) && c.byte(p, colon) == ':' && c.byte(p, colon-1) == '"' {
+			f = o.lookup(c.word(p, quote+1)<<shiftOf(n), (*byte)(unsafe.Add(c.b, quote+1)), n)
 			k += 2
 		} else if f, k = p.slowKey(k, o); k < 0 {
-			return p.faultIn(o.path, "")
+			return p.faultIn(o, nil)
 		}
 
-		at := int(x[k])
-		dst := unsafe.Add(base, f.off)
+		at, dst := c.at(p, k), unsafe.Add(base, f.off)
 		switch f.kind {
 		case noField:
 			k = p.skip(k)
 		case strField:
-			next := int(x[k+1])
-			if n := next - at - 2; n >= 0 && b[at] == '"' && b[next-1] == '"' {
-				*(*Str)(dst) = Str{p: &b[at+1], n: uint32(n)}
+			next := c.at(p, k+1)
+			if n := next - at - 2; n >= 0 && c.byte(p, at) == '"' && c.byte(p, next-1) == '"' {
+				*(*Str)(dst) = c.str(at+1, n)
 				k++
 			} else {
 				k = p.slowStr(k, (*Str)(dst))
 			}
 		case intField, sizeField:
-			if v, ok := p.short(at, int(x[k+1])); ok {
+			v, ok := int32(0), false
+			if at+8 <= len(p.b) {
+				v, ok = short(c.word(p, at), c.at(p, k+1)-at)
+			}
+			if ok {
 				*(*int32)(dst) = v
 				k++
 			} else {
-				k = p.slowInt(k, (*int32)(dst), f.kind)
+				k = p.int(k, (*int32)(dst), f.kind)
 			}
 			if f.has != 0 {
-				*(*bool)(unsafe.Add(base, f.has)) = b[at] != 'n'
+				*(*bool)(unsafe.Add(base, f.has)) = c.byte(p, at) != 'n'
 			}
 		case flagField, wishField:
-			if d := b[at] - '0'; d <= 1 && int(x[k+1]) == at+1 {
+			if d := c.byte(p, at) - '0'; d <= 1 && c.at(p, k+1) == at+1 {
 				*(*bool)(dst) = d != 0
 				k++
 			} else {
 				k = p.after(k, p.flag(at, (*bool)(dst), f.kind == wishField))
 			}
 			if f.has != 0 {
-				*(*bool)(unsafe.Add(base, f.has)) = b[at] != 'n'
+				*(*bool)(unsafe.Add(base, f.has)) = c.byte(p, at) != 'n'
 			}
 		case triField:
-			if d := b[at] - '0'; d <= 1 && int(x[k+1]) == at+1 {
-				*(*Tri)(dst) = No + Tri(d)
-				k++
-			} else {
-				k = p.slowTri(k, (*Tri)(dst))
-			}
+			k = p.tri(k, (*Tri)(dst))
 		case strsField:
 			k = p.strs(k, (*StrSpan)(dst))
 		case intsField:
@@ -139,9 +143,9 @@ func (p *walker) members(k int, base unsafe.Pointer, o *table) int {
 			k = p.special(k, base, f)
 		}
 		if k < 0 {
-			return p.faultIn(o.path, f.name)
+			return p.faultIn(o, f)
 		}
-		switch b[x[k]] {
+		switch c.token(p, k) {
 		case ',':
 			k++
 		case '}':
@@ -154,9 +158,11 @@ func (p *walker) members(k int, base unsafe.Pointer, o *table) int {
 }
 
 // failMember is a fault between the members of an object.
+//
+//go:noinline
 func (p *walker) failMember(k int, o *table) int {
 	p.failAt(k, Syntax)
-	return p.faultIn(o.path, "")
+	return p.faultIn(o, nil)
 }
 
 // slowKey reads the key at token k that is not as most are: its field, and the
@@ -179,33 +185,91 @@ func (p *walker) slowKey(k int, o *table) (*field, int) {
 	return o.find(name), k + 1
 }
 
-// short reads the number of up to eight digits between two tokens, all digits
-// at once: the bytes after it are shifted out, which leaves zeros before it.
-func (p *walker) short(at, next int) (int32, bool) {
-	n := next - at
-	if uint(n-1) >= 8 || at+8 > len(p.b) {
-		return 0, false
-	}
-	w := binary.LittleEndian.Uint64(p.b[at:])
+// short is the number of n digits, if it is one, that a word begins with: all
+// digits at once; the bytes after it are shifted out, which leaves zeros
+// before it.
+func short(w uint64, n int) (int32, bool) {
 	d := (w ^ zeros) << (uint(64-8*n) & 63)
-	if (d+belowX|d)&highs != 0 || n > 1 && byte(w) == '0' {
-		return 0, false
-	}
+	ok := uint(n-1) < 8 && (d+belowX|d)&highs == 0 && (n == 1 || byte(w) != '0')
 	d = d * (10<<8 + 1) >> 8 & 0x00ff00ff00ff00ff
 	d = d * (100<<16 + 1) >> 16 & 0x0000ffff0000ffff
-	return int32(d * (10000<<32 + 1) >> 32), true
+	return int32(d * (10000<<32 + 1) >> 32), ok
 }
 
-// slowInt is an integer that is not short: negative, in quotes, null, or none.
-func (p *walker) slowInt(k int, dst *int32, how kind) int {
-	if how == sizeField {
-		return p.after(k, p.size(int(p.x[k]), dst))
+// decimal is the number of up to 15 digits between two tokens, as digits and
+// how many of them are behind the point.
+func (p *walker) decimal(at, next int) (mant int64, behind int, ok bool) {
+	b := p.b
+	if next-at > 16 || b[at] == '0' && next-at > 1 && b[at+1] != '.' {
+		return 0, 0, false
 	}
-	return p.after(k, p.integer(int(p.x[k]), dst))
+	point := next
+	for i := at; i < next; i++ {
+		if d := b[i] - '0'; d <= 9 {
+			mant = mant*10 + int64(d)
+		} else if b[i] == '.' && point == next && i > at && i < next-1 {
+			point = i + 1
+		} else {
+			return 0, 0, false
+		}
+	}
+	return mant, next - point, point < next || next-at < 16
 }
 
-func (p *walker) slowTri(k int, dst *Tri) int {
+// price reads a price per thousand.
+func (p *walker) price(k int, dst *unit.CPMMicros, has *bool) int {
 	at := int(p.x[k])
+	if mant, behind, ok := p.decimal(at, int(p.x[k+1])); ok && behind <= 6 && mant < 1e12 {
+		for ; behind < 6; behind++ {
+			mant *= 10
+		}
+		*dst, *has = unit.CPMMicros(mant), true
+		return k + 1
+	}
+	return p.after(k, p.cpm(at, dst, has))
+}
+
+// real reads any number. Fifteen digits and a power of ten are exact, so that
+// one division rounds correctly.
+func (p *walker) real(k int, dst *float64, has *bool) int {
+	at := int(p.x[k])
+	if mant, behind, ok := p.decimal(at, int(p.x[k+1])); ok {
+		*dst, *has = float64(mant)/pow10[behind], true
+		return k + 1
+	}
+	return p.after(k, p.float(at, dst, has))
+}
+
+// short is the number at token k if that is a short one.
+func (p *walker) short(k int) (int32, bool) {
+	c := p.cursor()
+	at := c.at(p, k)
+	if at+8 > len(p.b) {
+		return 0, false
+	}
+	return short(c.word(p, at), c.at(p, k+1)-at)
+}
+
+// int reads an integer.
+func (p *walker) int(k int, dst *int32, how kind) int {
+	if v, ok := p.short(k); ok {
+		*dst = v
+		return k + 1
+	}
+	at := int(p.x[k])
+	// Negative, in quotes, null, or none.
+	if how == sizeField {
+		return p.after(k, p.size(at, dst))
+	}
+	return p.after(k, p.integer(at, dst))
+}
+
+func (p *walker) tri(k int, dst *Tri) int {
+	at := int(p.x[k])
+	if d := p.b[at] - '0'; d <= 1 && int(p.x[k+1]) == at+1 {
+		*dst = No + Tri(d)
+		return k + 1
+	}
 	if *dst = Unset; p.b[at] == 'n' {
 		return p.after(k, p.word(at, "null"))
 	}
@@ -233,5 +297,35 @@ func (p *walker) str(k int, dst *Str) int {
 
 // slowStr is str for a string with escapes or with space after it, and null.
 func (p *walker) slowStr(k int, dst *Str) int {
-	return p.after(k, p.parser.str(int(p.x[k]), dst))
+	b, at := p.b, int(p.x[k])
+	if b[at] != '"' {
+		return p.after(k, p.parser.str(at, dst))
+	}
+	next := p.escapes(k)
+	if next < 0 || next >= p.n {
+		return p.failAt(p.n, Syntax)
+	}
+	end := int(p.x[next]) - 1
+	for b[end] != '"' {
+		end-- // white space
+	}
+	*dst = Str{p: &b[at+1], n: uint32(end - at - 1), escaped: next > k+1}
+	return next
 }
+
+// escapes checks the escapes of the string at token k, each of which is a
+// token: the token after the string.
+func (p *walker) escapes(k int) int {
+	c := p.cursor()
+	for k++; c.token(p, k) == '\\'; k++ {
+		// A string that ends, and all do, has a byte after a backslash.
+		i := c.at(p, k)
+		if !shortEscape[c.byte(p, i+1)] && p.escape(i) < 0 {
+			return -1
+		}
+	}
+	return k
+}
+
+// shortEscape are the bytes that are an escape with a backslash before them.
+var shortEscape = [256]bool{'"': true, '\\': true, '/': true, 'b': true, 'f': true, 'n': true, 'r': true, 't': true}

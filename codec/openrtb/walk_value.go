@@ -40,15 +40,15 @@ func (p *walker) strs(k int, dst *StrSpan) int {
 	if !more {
 		return k
 	}
-	b, x, list := p.b, p.x, p.l.strs
+	c, list := p.cursor(), p.l.strs
 	from := len(list)
 	for {
 		if len(list) >= p.limit.Items {
 			return p.failAt(k, TooMany)
 		}
-		at, next := int(x[k]), int(x[k+1])
-		if n := next - at - 2; n >= 0 && b[at] == '"' && b[next-1] == '"' {
-			list = append(list, Str{p: &b[at+1], n: uint32(n)})
+		at, next := c.at(p, k), c.at(p, k+1)
+		if n := next - at - 2; n >= 0 && c.byte(p, at) == '"' && c.byte(p, next-1) == '"' {
+			list = append(list, c.str(at+1, n))
 			k++
 		} else {
 			var s Str
@@ -59,7 +59,7 @@ func (p *walker) strs(k int, dst *StrSpan) int {
 				list = append(list, s)
 			}
 		}
-		if b[x[k]] != ',' {
+		if c.token(p, k) != ',' {
 			break
 		}
 		k++
@@ -76,32 +76,27 @@ func (p *walker) ints(k int, dst *IntSpan) int {
 	if !more {
 		return k
 	}
-	b, x, list := p.b, p.x, p.l.ints
-	from := len(list)
+	c, list := p.cursor(), p.l.ints
+	from, bad := len(list), p.bad
 	for {
 		if len(list) >= p.limit.Items {
 			return p.failAt(k, TooMany)
 		}
-		at := int(x[k])
-		if v, ok := p.short(at, int(x[k+1])); ok {
-			list = append(list, v)
-			k++
-		} else {
-			bad, null := p.bad, b[at] == 'n'
-			p.bad = false
-			if k = p.slowInt(k, &v, intField); k < 0 {
-				return k
-			}
-			if !null && !p.bad {
-				list = append(list, v)
-			}
-			p.bad = bad
+		var v int32
+		null := c.token(p, k) == 'n'
+		p.bad = false
+		if k = p.int(k, &v, intField); k < 0 {
+			return k
 		}
-		if b[x[k]] != ',' {
+		if !null && !p.bad {
+			list = append(list, v)
+		}
+		if c.token(p, k) != ',' {
 			break
 		}
 		k++
 	}
+	p.bad = bad
 	p.l.ints = list
 	*dst = IntSpan{uint32(from), uint32(len(list) - from)}
 	return p.endsList(k)
@@ -121,7 +116,7 @@ func list[T any](p *walker, k int, slab *[]T, zero T, o *table) (next int, from,
 		if p.b[p.x[k]] == '{' {
 			if len(*slab) >= p.limit.Items/8 {
 				p.failAt(k, TooMany)
-				return p.faultIn(o.path, ""), 0, 0
+				return p.faultIn(o, nil), 0, 0
 			}
 			*slab = append(*slab, zero)
 			p.bad = false
@@ -134,7 +129,7 @@ func list[T any](p *walker, k int, slab *[]T, zero T, o *table) (next int, from,
 			k = p.null(k)
 		}
 		if k < 0 {
-			return p.faultIn(o.path, ""), 0, 0
+			return p.faultIn(o, nil), 0, 0
 		}
 		if p.b[p.x[k]] != ',' {
 			break
@@ -212,9 +207,7 @@ func (p *walker) extFlag(k int, dst, has *bool) int {
 	if *dst = false; next >= 0 {
 		b := text.Bytes()
 		*dst = string(b) == "1" || string(b) == "true" || string(b) == `"1"`
-		if has != nil {
-			*has = b != nil
-		}
+		*has = b != nil
 	}
 	return next
 }
@@ -236,64 +229,52 @@ func (p *walker) extInts(k int, dst *IntSpan) int {
 
 // skip checks a value nobody reads.
 func (p *walker) skip(k int) int {
-	b, x := p.b, p.x
-	at := int(x[k])
-	switch b[at] {
+	c := p.cursor()
+	switch c.token(p, k) {
 	case '"':
-		if k++; b[x[k]] != '\\' {
+		if k++; c.token(p, k) != '\\' {
 			return k
 		}
-		return p.skipEscapes(k - 1)
+		return p.escapes(k - 1)
 	case '{', '[':
 		return p.skipNested(k)
 	}
 	return p.skipScalar(k)
 }
 
-// skipEscapes is skip for a string with escapes.
-func (p *walker) skipEscapes(k int) int {
-	end, _ := p.scan(int(p.x[k]) + 1)
-	if end < 0 {
-		return end
-	}
-	return p.after(k, end+1)
-}
-
 // skipScalar is skip for numbers and words.
 func (p *walker) skipScalar(k int) int {
-	at := int(p.x[k])
-	if _, ok := p.short(at, int(p.x[k+1])); ok {
+	if _, ok := p.short(k); ok {
 		return k + 1
 	}
-	return p.after(k, p.parser.skip(at))
+	return p.after(k, p.parser.skip(int(p.x[k])))
 }
 
 // skipNested checks an object or array without recursion: one bit tells for
 // each open bracket what it is, which bounds the depth to 64.
 func (p *walker) skipNested(k int) int {
-	b, x := p.b, p.x
-	depth, open := 0, uint64(0)
+	c, room, open := p.cursor(), p.limit.Depth-p.depth, uint64(0)
 value:
-	switch b[x[k]] {
+	switch c.token(p, k) {
 	case '"':
-		if k++; b[x[k]] == '\\' {
-			k = p.skipEscapes(k - 1)
+		if k++; c.token(p, k) == '\\' {
+			k = p.escapes(k - 1)
 		}
 	case '{':
-		if depth++; p.depth+depth > p.limit.Depth {
+		if room--; room < 0 {
 			return p.failAt(k, TooDeep)
 		}
 		open = open<<1 | 1
-		if k++; b[x[k]] != '}' {
+		if k++; c.token(p, k) != '}' {
 			goto key
 		}
 		goto closing
 	case '[':
-		if depth++; p.depth+depth > p.limit.Depth {
+		if room--; room < 0 {
 			return p.failAt(k, TooDeep)
 		}
 		open <<= 1
-		if k++; b[x[k]] != ']' {
+		if k++; c.token(p, k) != ']' {
 			goto value
 		}
 		goto closing
@@ -304,7 +285,7 @@ value:
 		return k
 	}
 after:
-	if b[x[k]] == ',' {
+	if c.token(p, k) == ',' {
 		k++
 		if open&1 == 0 {
 			goto value
@@ -312,25 +293,25 @@ after:
 		goto key
 	}
 closing:
-	if b[x[k]] != byte(']'+open&1<<5) {
+	if c.token(p, k) != byte(']'+open&1<<5) {
 		return p.failAt(k, Syntax)
 	}
 	k++
-	open >>= 1
-	if depth--; depth > 0 {
+	room++
+	if open >>= 1; room < p.limit.Depth-p.depth {
 		goto after
 	}
 	return k
 key:
-	if b[x[k]] != '"' {
+	if c.token(p, k) != '"' {
 		return p.failAt(k, Syntax)
 	}
-	if k++; b[x[k]] == '\\' {
-		if k = p.skipEscapes(k - 1); k < 0 {
+	if k++; c.token(p, k) == '\\' {
+		if k = p.escapes(k - 1); k < 0 {
 			return k
 		}
 	}
-	if b[x[k]] != ':' {
+	if c.token(p, k) != ':' {
 		return p.failAt(k, Syntax)
 	}
 	k++
