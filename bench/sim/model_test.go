@@ -12,6 +12,7 @@ import (
 
 	"millrace/codec/event"
 	"millrace/codec/unit"
+	"millrace/engine/serve"
 	"millrace/models/bundle"
 	"millrace/models/bundle/bundletest"
 	"millrace/models/calibration"
@@ -123,6 +124,27 @@ func TestModelCanary(t *testing.T) {
 	}
 	if got := int(totals.Arms[0].Impressions + totals.Arms[1].Impressions); got != arms[1]+arms[2] {
 		t.Errorf("%d impressions matured, %d were predicted", got, arms[1]+arms[2])
+	}
+}
+
+// TestAllocModelSwap: in the shard's turn a swap costs pointers; what is large was
+// made beforehand.
+func TestAllocModelSwap(t *testing.T) {
+	w := world(t, Config{Seed: 5, Shards: 1, Catalog: demo(t), Models: [2]*bundle.Bundle{usual(1)}})
+	var swaps [2][]*serve.ModelSwap
+	for i := range swaps {
+		w.cfg.Models[rollout.Stable] = usual(uint64(i + 1))
+		var err error
+		if swaps[i], err = w.prepare(w.cfg.Catalog); err != nil {
+			t.Fatal(err)
+		}
+	}
+	turn := 0
+	if n := testing.AllocsPerRun(100, func() {
+		w.cores[0].SetModels(swaps[turn%2][0])
+		turn++
+	}); n != 0 {
+		t.Errorf("%v allocations in a swap", n)
 	}
 }
 

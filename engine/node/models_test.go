@@ -130,7 +130,7 @@ func TestModelSwapUnderLoad(t *testing.T) {
 	failed := make(chan error, 1)
 	go func() { failed <- pump(t, n, dial(t, n), &stopped, seen) }()
 
-	refused := 0
+	refused, base := 0, uint64(0)
 	for v := uint64(2); v < 2+swaps; v++ {
 		good := bundletest.File(t, shape(v))
 		putBundle(t, c, damaged(good, int(v)))
@@ -147,6 +147,11 @@ func TestModelSwapUnderLoad(t *testing.T) {
 		}
 		if s := modelsOf(t, n); s.Arms[0].Version != v || len(s.Arms) != 1 || s.LastRefusal != "" {
 			t.Fatalf("after bundle %d: %+v", v, s)
+		}
+		if live := liveHeap(); v == 3 {
+			base = live
+		} else if v > 3 && live > base+4<<20 {
+			t.Errorf("%d bytes live after bundle %d, %d after bundle 3: old models are kept", live, v, base)
 		}
 	}
 	putBundle(t, c, bundletest.File(t, shape(2)))
