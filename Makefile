@@ -70,8 +70,8 @@ bench-pacing: ## budgets over a simulated week against their plans, with a pictu
 bench-models: ## kernels of models/gbdt against leaves and the C APIs of LightGBM and XGBoost; trains its models first (needs the Python of deps)
 	$(GO) run ./bench/models
 
-bench-codec: ## parsing bid requests: ours, sonic, encoding/json, simdjson-go and a plain pass, in one run
-	$(GO) test -count=1 -timeout 30m -v -run TestTable ./bench/codec -rounds 200
+bench-codec: ## parsing requests and answers, and patching: ours, sonic, encoding/json, simdjson-go and a plain pass, in one run
+	$(GO) test -count=1 -timeout 30m -v -run Table ./bench/codec -rounds 200
 
 bench-explore: ## what exploration costs and brings: regret of each policy in worlds of known rates, docs/exploration.svg
 	$(GO) run ./bench/explore -svg docs/exploration.svg

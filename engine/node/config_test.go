@@ -160,6 +160,8 @@ func TestValidateNamesField(t *testing.T) {
 		"model.poll":             func(c *Config) { c.Model.Poll = 1 },
 		"model.refresh":          func(c *Config) { c.Model.Refresh = 1 },
 		"model.explore":          func(c *Config) { c.Model.Explore = "greedy" },
+		"ranking.video":          func(c *Config) { c.Ranking.Video = 0 },
+		"model.candidates":       func(c *Config) { c.Model.Candidates = -1 },
 		"model.latency":          func(c *Config) { c.Model.Latency = 0 },
 		"memory.limit":           func(c *Config) { c.Memory.Limit = 1 },
 		"memory.gc":              func(c *Config) { c.Memory.GC = 0 },

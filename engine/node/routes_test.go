@@ -69,9 +69,9 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestImpressionExpires: imp.exp bounds how long the impression's token is
+// TestRule22ImpressionExpires: imp.exp bounds how long the impression's token is
 // good; whoever comes later is told that it is gone.
-func TestImpressionExpires(t *testing.T) {
+func TestRule22ImpressionExpires(t *testing.T) {
 	n := start(t, testConfig(t))
 	_, links := bid(t, n, strings.Replace(paidBody, `"id":"1"`, `"id":"1","exp":1`, 1))
 	for range 100 {
