@@ -104,10 +104,18 @@ def fit_isotonic(raw: np.ndarray, label: np.ndarray) -> Isotonic:
     x = np.bincount(place, raw, len(edges) + 1)[kept] / count[kept]
     positives = np.bincount(place, label, len(edges) + 1)[kept]
     count = count[kept]
-    expected = np.clip(_smooth(raw, label)(x), 1e-6, 1 - 1e-6)
+    smooth = _smooth(raw, label)
+    expected = np.clip(smooth(x), 1e-6, 1 - 1e-6)
     y = (positives + SMOOTH_POSITIVES) / (count + SMOOTH_POSITIVES / expected)
     steps = pool_adjacent_violators(y, count.astype(np.float64))
     knots = [(np.average(x[i:j], weights=count[i:j]), v) for i, j, v in steps]
+    # The outermost bins end at the outermost scores, by the curve's slope: flat
+    # from their middles, the best of all ads would be equally good.
+    for end, at in ((raw.min(), 0), (raw.max(), -1)):
+        inner = knots[at]
+        rate = min(inner[1] * float(smooth(np.array([end]))[0] / smooth(np.array([inner[0]]))[0]), 1.0)
+        if (end < inner[0] and rate <= inner[1]) if at == 0 else (end > inner[0] and rate >= inner[1]):
+            knots.insert(0 if at == 0 else len(knots), (end, rate))
     return Isotonic(np.array([k[0] for k in knots]), np.array([k[1] for k in knots]))
 
 
