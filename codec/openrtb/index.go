@@ -48,7 +48,7 @@ const (
 // control character, or a backslash that is in no string, and the byte where
 // it was noticed.
 func (x *index) build(b []byte) (fault int, ok bool) {
-	if !hasWide {
+	if !hasWide() {
 		return x.buildPlain(b)
 	}
 	var s indexState
