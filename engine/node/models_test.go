@@ -97,6 +97,26 @@ func packed(t testing.TB, o bundletest.Options, key ed25519.PrivateKey) []byte {
 	return text
 }
 
+// TestModelDemo: the bundle that comes with the binary is served by its name.
+func TestModelDemo(t *testing.T) {
+	c := demoConfig(t)
+	c.Model.Bundle = "demo"
+	n := start(t, c)
+	w := dial(t, n)
+	for _, r := range mixed(100) {
+		if status, body, err := w.do(r); err != nil || status != 200 && status != 204 {
+			t.Fatalf("%d %s %v", status, body, err)
+		}
+	}
+	s := modelsOf(t, n)
+	if len(s.Arms) != 1 || s.Arms[0].Version == 0 || s.Shard[0].Rung != "full" {
+		t.Fatalf("%+v", s)
+	}
+	if err := n.Reload(); err != nil {
+		t.Errorf("a reload with nothing new: %v", err)
+	}
+}
+
 // TestModelSwapUnderLoad: while traffic goes on, models are swapped again and
 // again, and bundles that must not serve are put in between. No request fails,
 // each decision's wins name one version, which was in force at some time, what
