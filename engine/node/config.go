@@ -119,7 +119,7 @@ type RankingConfig struct {
 // ModelConfig says what predicts.
 type ModelConfig struct {
 	Bundle         string        `yaml:"bundle" help:"file of a signed model bundle; demo is one that comes with the binary, trained on a synthetic world; empty: no model, rates are counted and smoothed"`
-	Keys           []string      `yaml:"keys" help:"public keys whose bundles are trusted, as millrace model key prints them. In the environment: key,key"`
+	Keys           []string      `yaml:"keys" help:"public keys whose bundles are trusted, as millrace model keygen prints them. In the environment: key,key"`
 	Poll           time.Duration `yaml:"poll" help:"how often the bundle's file is looked at for changes; 0 is only on SIGHUP or POST /reload"`
 	Refresh        time.Duration `yaml:"refresh" help:"how often what a model knows of the ads' own results is renewed; 0 is only with a new catalog or model"`
 	Rollout        bool          `yaml:"rollout" help:"a newer bundle is tried in shadow, then on a growing share of users, and rolled back when it does worse; false: it serves all at once"`

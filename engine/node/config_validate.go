@@ -207,7 +207,7 @@ func (c ModelConfig) validate(l *faultList) {
 	l.between("model.candidates", int64(c.Candidates), 0, 1<<20)
 	for i, k := range c.Keys {
 		if _, err := bundle.ParsePublicKey(k); err != nil {
-			l.add(fmt.Sprintf("model.keys[%d]", i), err.Error(), "write the line that millrace model key prints")
+			l.add(fmt.Sprintf("model.keys[%d]", i), err.Error(), "write the line that millrace model keygen prints")
 		}
 	}
 	if c.Bundle != "" && c.Bundle != demoBundle && len(c.Keys) == 0 {
