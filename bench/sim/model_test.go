@@ -21,6 +21,14 @@ import (
 	"millrace/models/rollout"
 )
 
+// modelRequests is how many a script plays with models.
+func modelRequests() int {
+	if testing.Short() {
+		return scriptRequests / 10
+	}
+	return scriptRequests / 2
+}
+
 func usual(version uint64) *bundle.Bundle {
 	o := bundletest.Usual()
 	o.Trees, o.Leaves, o.Version, o.Seed = 30, 16, version, 2
@@ -37,11 +45,11 @@ func TestModelSameSeedSameBytes(t *testing.T) {
 				Seed: 5, Shards: shards, Catalog: demo(t), Explore: coldstart.Default(),
 				Models: [2]*bundle.Bundle{usual(1), usual(2)}, Rollout: rollout.Assignment{Epoch: 1, Stable: 1, Challenger: 2, Permille: 500},
 			})
-			got := script(t, w, 11, scriptRequests/2)
+			got := script(t, w, 11, modelRequests())
 			if err := w.Refresh(); err != nil {
 				t.Fatal(err)
 			}
-			return append(got, script(t, w, 12, scriptRequests/2)...), w.Schedule()
+			return append(got, script(t, w, 12, modelRequests())...), w.Schedule()
 		}
 		a, scheduleA := run()
 		b, scheduleB := run()
@@ -56,10 +64,10 @@ func TestModelShardCountDoesNotDecide(t *testing.T) {
 	var want []string
 	for _, shards := range []int{1, 2, 7} {
 		w := world(t, Config{Seed: uint64(shards), Shards: shards, Catalog: unpaced(t), Models: [2]*bundle.Bundle{usual(1)}})
-		got := canonical(script(t, w, 11, scriptRequests/2))
+		got := canonical(script(t, w, 11, modelRequests()))
 		if want == nil {
 			want = got
-			if plain := canonical(script(t, world(t, Config{Seed: 1, Shards: 1, Catalog: unpaced(t)}), 11, scriptRequests/2)); slices.Equal(plain, got) {
+			if plain := canonical(script(t, world(t, Config{Seed: 1, Shards: 1, Catalog: unpaced(t)}), 11, modelRequests())); slices.Equal(plain, got) {
 				t.Fatal("the model changes nothing: the test shows nothing")
 			}
 		}
@@ -248,7 +256,7 @@ func TestModelEarnsMoreThanColdStart(t *testing.T) {
 		w := world(t, Config{Seed: 3, Shards: 2, Catalog: compile(t, yaml), Models: [2]*bundle.Bundle{m}})
 		r := rand.New(rand.NewPCG(8, 8))
 		shown := 0.0
-		const requests = 6000
+		const requests = 4000
 		for i := range requests {
 			page, position := r.IntN(truthTopics), 1+2*r.IntN(2)
 			body := fmt.Sprintf(`{"id":"r%d","imp":[{"id":"1","banner":{"w":300,"h":250,"pos":%d}}],"site":{"domain":"s%d.example","cat":["IAB%d"]},"user":{"id":"u%d"}}`,

@@ -88,7 +88,7 @@ func (p *walker) members(k int, base unsafe.Pointer, o *table) int {
 			return p.failMember(k, o)
 		}
 		var f *field
-		if n := colon - quote - 2; n > 0 && quote+9 <= len(p.b) && c.byte(p, colon) == ':' && c.byte(p, colon-1) == '"' {
+		if n := colon - quote - 2; n > 0 && quote+9 <= len(p.b) && c.pair(p, colon-1) == '"'|':'<<8 {
 			f = o.lookup(c.word(p, quote+1)<<shiftOf(n), (*byte)(unsafe.Add(c.b, quote+1)), n)
 			k += 2
 		} else if f, k = p.slowKey(k, o); k < 0 {

@@ -12,6 +12,7 @@ import (
 	"millrace/engine/auction"
 	"millrace/models/bundle"
 	"millrace/models/bundle/bundletest"
+	trained "millrace/models/bundle/demo"
 	"millrace/models/coldstart"
 	"millrace/models/feature"
 	"millrace/models/ladder"
@@ -415,6 +416,38 @@ func BenchmarkScoring(b *testing.B) {
 			b.ReportMetric(float64(scores)/float64(calls), "scores/op")
 			b.ReportMetric(float64(candidates)/float64(calls), "candidates/op")
 			b.ReportMetric(float64(s.arm.model.Bytes())/float64(max(s.arm.model.Ads(), 1)), "B/ad")
+		})
+	}
+}
+
+// BenchmarkPrepareModel makes a trained bundle ready for a catalog: from
+// nothing, and when one ad in a hundred has changed.
+func BenchmarkPrepareModel(b *testing.B) {
+	m, err := bundle.Open(trained.File(), trained.Keys(), feature.Default(), bundle.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	snap := catalogtest.Compete(catalogtest.Snapshot(catalogtest.Options{Lines: 100_000, Seed: 1}))
+	first, err := PrepareModel(m, snap, nil, startWall, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	totals := map[unit.CreativeID]Counts{}
+	for i := 0; i < len(snap.Creatives); i += 100 {
+		totals[snap.Creatives[i].ID] = Counts{uint64(1000 + i), uint64(i), 3}
+	}
+	for _, c := range []struct {
+		name string
+		prev *Model
+	}{{"whole", nil}, {"incremental", first}} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := PrepareModel(m, snap, totals, startWall, c.prev); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(first.Ads()), "ads")
+			b.ReportMetric(float64(first.Bytes())/float64(first.Ads()), "B/ad")
 		})
 	}
 }
