@@ -179,6 +179,9 @@ func python(t *testing.T) (interpreter, root string) {
 // trainer runs python -m tools.train.
 func trainer(t *testing.T, args ...string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("the trainer is not run in short mode")
+	}
 	interpreter, root := python(t)
 	cmd := exec.Command(interpreter, append([]string{"-m", "tools.train"}, args...)...)
 	cmd.Dir = root
