@@ -24,6 +24,9 @@ type Config struct {
 	// for downstream copies; RetentionBytesMax bounds them.
 	Retention         time.Duration
 	RetentionBytesMax int64
+	// HoldBytesMax bounds the segments that are kept for cursors only; beyond
+	// it the oldest go, which is alarmed and counted (Cursor.MissedBytes).
+	HoldBytesMax int64
 	// TokenTTL is how long an event of a win can come: as long it is remembered.
 	TokenTTL time.Duration
 	// Wall is the clock; FS the files (nil: the operating system's).
@@ -42,6 +45,7 @@ func Default() Config {
 		PendingBytesMax:   16 << 20,
 		Retention:         24 * time.Hour,
 		RetentionBytesMax: 4 << 30,
+		HoldBytesMax:      16 << 30,
 		TokenTTL:          24 * time.Hour,
 	}
 }
@@ -60,6 +64,7 @@ func (c *Config) Validate() error {
 	check(c.PendingBytesMax >= 4096, "pending_bytes_max: %d, want at least 4096", c.PendingBytesMax)
 	check(c.Retention >= 0, "retention: %v is negative", c.Retention)
 	check(c.RetentionBytesMax >= 0, "retention_bytes_max: %d is negative", c.RetentionBytesMax)
+	check(c.HoldBytesMax >= 0, "hold_bytes_max: %d is negative", c.HoldBytesMax)
 	check(c.TokenTTL > 0, "token_ttl: %v, want above zero", c.TokenTTL)
 	check(c.Wall != nil, "wall: no clock given")
 	return errors.Join(faults...)

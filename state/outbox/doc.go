@@ -3,13 +3,13 @@
 //
 //	shard 0 ─ Append, Commit ─┐                         ┌─► durable(pos) ─► shard
 //	shard 1 ─ Append, Commit ─┼─► writer goroutine ─────┤
-//	store   ─ Append, Commit ─┘   one write, one sync   └─► Book ─► checkpoint
-//	                              per group
+//	store   ─ Append, Commit ─┘   one write, one sync   ├─► Book ─► checkpoint
+//	                              per group             └─► Tail ─► drains ─► Cursor
 //
 // # Files
 //
-// The folder holds segments, NNN.seg, and checkpoints, NNN.ckp; checkpoint N is
-// the Book before the first record of segment N. A segment is a row of frames:
+// The folder holds segments, NNN.seg, checkpoints, NNN.ckp, and cursors,
+// NAME.cur; checkpoint N is the Book before the first record of segment N. A segment is a row of frames:
 //
 //	length u32 │ CRC32C u32 │ payload
 //
@@ -36,6 +36,15 @@
 // kernel may have dropped the pages, and a second one would lie): Err says why,
 // Append refuses, nothing more is reported durable. ErrDiskFull is told apart.
 // The process goes on serving what costs nothing; a restart recovers.
+//
+// # Drains
+//
+// A Tail reads what is durable, from the files and never from memory, and is
+// woken after each sync; it survives the change of segments, and OpenTail reads
+// a folder that no node writes. A Cursor says how far a drain has carried the
+// records elsewhere, and keeps the segments from there on. What it keeps is
+// bounded (HoldBytesMax): beyond that the oldest segment goes, with an alarm and
+// a count, and the tail that comes to the place is told of the Gap.
 //
 // # Rejected
 //

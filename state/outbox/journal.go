@@ -59,9 +59,13 @@ type Journal struct {
 	done    chan struct{}
 	once    sync.Once
 
-	mu        sync.Mutex // guards appenders, err
+	mu        sync.Mutex // guards appenders, tails, cursors, err; the lists are replaced, never changed
 	appenders []*Appender
+	tails     []*Tail
+	cursors   []*Cursor
 	err       error
+
+	end atomic.Uint64 // position behind the last durable record
 
 	records, groups, bytes, segments, checkpoints, breaches atomic.Uint64
 
@@ -170,6 +174,19 @@ func (j *Journal) fail(err error) {
 	for _, a := range appenders {
 		if a.notify != nil {
 			a.notify(a.durable.Load())
+		}
+	}
+	j.wakeTails()
+}
+
+func (j *Journal) wakeTails() {
+	j.mu.Lock()
+	tails := j.tails
+	j.mu.Unlock()
+	for _, t := range tails {
+		select {
+		case t.wake <- struct{}{}:
+		default:
 		}
 	}
 }

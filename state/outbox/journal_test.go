@@ -362,9 +362,13 @@ func FuzzRecovery(f *testing.F) {
 		fs := faultfs.New(0, nil)
 		file, _ := fs.Create(segment)
 		_, _ = file.WriteAt(data, 0)
+		records, fault := readAll(outbox.OpenTail(fs, "/d", 0))
 		j, err := outbox.Open(testConfig(fs, "/d"))
 		if err != nil {
 			return
+		}
+		if uint64(len(records)) != j.Recovery().Records || fault != nil {
+			t.Fatalf("a tail reads %d records (%v), recovery %d", len(records), fault, j.Recovery().Records)
 		}
 		first := *j.Recovered()
 		_ = j.Close()

@@ -53,6 +53,9 @@ func (j *Journal) start() error {
 	if err != nil {
 		return err
 	}
+	if err := j.loadCursors(); err != nil {
+		return err
+	}
 	w := &j.writer
 	j.breaches.Store(w.book.Breaches())
 	w.book.Prune(begun)
@@ -129,8 +132,9 @@ func (j *Journal) replay() (last uint64, err error) {
 		return 0, err
 	}
 	next := max(j.recovery.Checkpoint, 1)
+	var before []uint64
 	for len(segments) > 0 && segments[0] < next {
-		segments = segments[1:]
+		before, segments = append(before, segments[0]), segments[1:]
 	}
 	for i, n := range segments {
 		if n != next {
@@ -145,7 +149,33 @@ func (j *Journal) replay() (last uint64, err error) {
 		return 0, fmt.Errorf("%w: checkpoint %d stands without its segment in %s; restore it, nothing was changed",
 			ErrDamaged, j.recovery.Checkpoint, j.cfg.Dir)
 	}
+	// The crash may have come between a checkpoint and the first group after
+	// it. Groups are numbered on all the same: who reads the older segments too
+	// takes a step back for damage.
+	for i := len(before) - 1; i >= 0 && j.writer.group == 0; i-- {
+		if j.writer.group, err = j.lastGroup(before[i]); err != nil {
+			return 0, err
+		}
+	}
 	return next - 1, nil
+}
+
+// lastGroup is the number of a segment's last group, 0 if it has none.
+func (j *Journal) lastGroup(number uint64) (group uint64, err error) {
+	rest, err := j.readFile(j.path(number, segmentSuffix))
+	if err != nil {
+		return 0, fmt.Errorf("journal: reading segment %d: %w", number, err)
+	}
+	for {
+		payload, more, st := nextFrame(rest)
+		if st != frameOK {
+			return group, nil
+		}
+		if seq, ok := parseGroup(payload); ok {
+			group = seq
+		}
+		rest = more
+	}
 }
 
 func (j *Journal) removeTemporary() error {

@@ -76,6 +76,7 @@ func (j *Journal) writeGroup() {
 			a.notify(a.takenPos)
 		}
 	}
+	j.wakeTails()
 	j.fold(w.buf[head:])
 }
 
@@ -96,6 +97,7 @@ func (j *Journal) persist() error {
 	w.offset += int64(len(w.buf))
 	w.sinceCheckpoint += int64(len(w.buf))
 	w.group++
+	j.end.Store(position(w.number, w.offset))
 	j.groups.Add(1)
 	j.bytes.Add(uint64(len(w.buf)))
 	return nil
@@ -217,7 +219,7 @@ func (j *Journal) checkpointDone(err error) {
 }
 
 // removeOld keeps two checkpoints, the segments since the older one, and what
-// Retention asks for.
+// Retention and cursors ask for.
 func (j *Journal) removeOld() error {
 	segments, checkpoints, err := j.list()
 	if err != nil {
@@ -233,14 +235,18 @@ func (j *Journal) removeOld() error {
 	}
 	oldest := checkpoints[0]
 	segments = slices.DeleteFunc(segments, func(n uint64) bool { return n >= oldest })
-	cutoff, bytes := j.cfg.Wall().Add(-j.cfg.Retention), int64(0)
+	cutoff, bytes, held := j.cfg.Wall().Add(-j.cfg.Retention), int64(0), j.held()
 	for i := len(segments) - 1; i >= 0; i-- {
 		// A segment's last record is not younger than its successor.
 		ended, size := j.segmentAge(segments[i])
-		if bytes += size; ended > cutoff && bytes <= j.cfg.RetentionBytesMax {
+		bytes += size
+		if ended > cutoff && bytes <= j.cfg.RetentionBytesMax || segments[i] >= held && bytes <= j.cfg.HoldBytesMax {
 			continue
 		}
 		for _, n := range segments[:i+1] {
+			if n >= held {
+				j.missed(n, j.segmentSize(n))
+			}
 			faults = append(faults, j.fs.Remove(j.path(n, segmentSuffix)))
 		}
 		break
@@ -252,10 +258,7 @@ func (j *Journal) removeOld() error {
 // unreadable one is kept as long as possible.
 func (j *Journal) segmentAge(number uint64) (ended unit.WallTime, size int64) {
 	ended = j.cfg.Wall()
-	if f, err := j.fs.Open(j.path(number, segmentSuffix)); err == nil {
-		size, _ = f.Size()
-		_ = f.Close()
-	}
+	size = j.segmentSize(number)
 	f, err := j.fs.Open(j.path(number+1, segmentSuffix))
 	if err != nil {
 		return ended, size
