@@ -85,41 +85,49 @@ func measure(w work, bodies [][]byte) (ns float64) {
 // of the ratios within a round. It asserts nothing about time; that everybody reads the bodies is
 // checked.
 func TestTable(t *testing.T) {
+	all := contenders(t)
+	for _, in := range requests(t) {
+		compare(t, in.name, in.bodies, all)
+	}
+}
+
+// input is a set of bodies.
+type input struct {
+	name   string
+	bodies [][]byte
+}
+
+// requests are the requests to measure with.
+func requests(t *testing.T) []input {
 	rich, err := os.ReadFile(filepath.Join("..", "..", "codec", "openrtb", "testdata", "rich.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	inputs := []struct {
-		name   string
-		bodies [][]byte
-	}{{"rich app request", [][]byte{bytes.TrimSpace(rich)}}}
-	if corpus.Has(corpus.Requests) && corpus.Has(corpus.IABRequests) {
-		inputs = append(inputs, struct {
-			name   string
-			bodies [][]byte
-		}{"corpus of real requests", append(corpus.Lines(t, corpus.Requests), corpus.Lines(t, corpus.IABRequests)...)})
-	} else {
+	inputs := []input{{"rich app request", [][]byte{bytes.TrimSpace(rich)}}}
+	if !corpus.Has(corpus.Requests) || !corpus.Has(corpus.IABRequests) {
 		t.Log("no corpus: only the rich request is measured")
+		return inputs
 	}
-	all := contenders(t)
-	for _, in := range inputs {
-		bytesEach := 0
-		for _, b := range in.bodies {
-			bytesEach += len(b)
-		}
-		for _, w := range all {
-			failed := 0
-			for _, b := range in.bodies {
-				if !w.parse(b) {
-					failed++
-				}
-			}
-			if failed > len(in.bodies)/20 {
-				t.Errorf("%s fails on %d of %d bodies of the %s", w.name, failed, len(in.bodies), in.name)
-			}
-		}
-		print(t, in.name, float64(bytesEach)/float64(len(in.bodies)), all, run(all, in.bodies))
+	return append(inputs, input{"corpus of real requests", append(corpus.Lines(t, corpus.Requests), corpus.Lines(t, corpus.IABRequests)...)})
+}
+
+func compare(t *testing.T, name string, bodies [][]byte, all []work) {
+	bytesEach := 0
+	for _, b := range bodies {
+		bytesEach += len(b)
 	}
+	for _, w := range all {
+		failed := 0
+		for _, b := range bodies {
+			if !w.parse(b) {
+				failed++
+			}
+		}
+		if failed > len(bodies)/20 {
+			t.Errorf("%s fails on %d of %d bodies of the %s", w.name, failed, len(bodies), name)
+		}
+	}
+	print(t, name, float64(bytesEach)/float64(len(bodies)), all, run(all, bodies))
 }
 
 // run is a row of times for each contender, one a round.

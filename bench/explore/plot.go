@@ -46,7 +46,7 @@ func plot(results []result, seeds int, s size) []byte {
 	text := func(x, y float64, anchor, more, words string) {
 		fmt.Fprintf(&b, `<text x="%.1f" y="%.1f" text-anchor="%s" %s>%s</text>`+"\n", x, y, anchor, more, html.EscapeString(words))
 	}
-	text(plotLeft, 24, "start", `font-size="16" font-weight="bold"`, "What not knowing costs: cumulative regret of exploring new ads")
+	text(plotLeft, 24, "start", `font-size="16" font-weight="bold"`, "What not knowing costs: cumulative regret by policy")
 	text(plotLeft, 44, "start", `fill="#555"`, fmt.Sprintf("mean of %d worlds, bands are ±%d standard errors; %d ads, a new one every %d requests", seeds, bandStdError, s.ads, s.every))
 	for v := 0.0; v <= a.yMost+step/2; v += step {
 		fmt.Fprintf(&b, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#ddd"/>`+"\n", plotLeft, plotWidth-plotRight, a.y(v), a.y(v))
@@ -103,10 +103,10 @@ func labels(results []result, a axes, write func(y float64, i int)) {
 
 func end(r result) float64 { return r.regret[len(r.regret)-1] }
 
-// niceStep is the next of 1, 2, 5 × a power of ten.
+// niceStep is the next of 1, 2, 2.5, 5 × a power of ten.
 func niceStep(v float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{1, 2, 5} {
+	for _, m := range []float64{1, 2, 2.5, 5} {
 		if v <= m*power {
 			return m * power
 		}

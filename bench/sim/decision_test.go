@@ -232,7 +232,7 @@ func TestClickWaitsForItsMoney(t *testing.T) {
 	}
 }
 
-func TestTestRequestIsNeverBilled(t *testing.T) {
+func TestRule19TestRequestIsNeverBilled(t *testing.T) {
 	w, b := one(t, "price: 2.5", "", `"test":1,`)
 	if a := w.Event(event.Impression, token(t, b.Adm, event.Impression)); a.Status != 204 {
 		t.Fatalf("status %d", a.Status)
@@ -293,7 +293,7 @@ func TestReservationComesBack(t *testing.T) {
 	}
 }
 
-func TestImpressionExpires(t *testing.T) {
+func TestRule22ImpressionExpires(t *testing.T) {
 	w := world(t, Config{Catalog: compile(t, catalog(line{id: "a", attrs: "price: 2"}))})
 	bids := bidsOf(t, w.Bid([]byte(request(`"imp":[{"id":"1","exp":30,"banner":{"w":300,"h":250}}]`))))
 	if len(bids) != 1 || bids[0].Exp != 30 {
@@ -319,7 +319,7 @@ func TestReloadKeepsMoneyAndCaps(t *testing.T) {
 	}
 }
 
-func TestExplanationNamesEveryLine(t *testing.T) {
+func TestRule24ExplanationNamesEveryLine(t *testing.T) {
 	w := world(t, Config{Catalog: compile(t, catalog(
 		line{id: "win", attrs: "price: 3"}, line{id: "low", attrs: "price: 1"},
 		line{id: "geo", attrs: "price: 9, targeting: {include: {country: [DEU]}}"},

@@ -1,12 +1,15 @@
 package sim
 
 import (
+	"bytes"
 	"encoding/xml"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"millrace/codec/event"
+	"millrace/codec/openrtb"
 )
 
 const (
@@ -99,4 +102,54 @@ func TestWrapperCountsItsClicks(t *testing.T) {
 		t.Fatalf("click: %s", fmt.Sprint(got.Status))
 	}
 	expectPosted(t, w, 1, "0.75")
+}
+
+// TestOurBidsStandBeforeTheRulesForBidders: what this exchange would refuse
+// from a bidder it does not send either. Every form of the demo catalog has its
+// turn.
+func TestOurBidsStandBeforeTheRulesForBidders(t *testing.T) {
+	w := world(t, Config{Catalog: demo(t)})
+	r := rand.New(rand.NewPCG(7, 9))
+	var (
+		request openrtb.BidRequest
+		answer  openrtb.BidResponse
+		judge   openrtb.Judge
+	)
+	forms := map[openrtb.MediaType]int{}
+	for i := range 3000 {
+		text := randomRequest(r, i)
+		if i%3 == 0 {
+			text = strings.Replace(text, `"imp":[`, `"imp":[{"id":"spot","secure":1,"audio":{"mimes":["audio/mpeg"],"protocols":[2,3,7],"companionad":[{"w":300,"h":250}]}},`, 1)
+		}
+		body := []byte(text)
+		a := w.Bid(body)
+		// The simulated node's own URLs are http, as public_url is.
+		secure := bytes.ReplaceAll(a.Body, []byte("http://sim.example/"), []byte("https://sim.example/"))
+		kind, e := openrtb.ReadAnswer(a.Status, secure, &answer)
+		if !kind.OK() {
+			t.Fatalf("%v, %v: %s", kind, e, a.Body)
+		}
+		if kind == openrtb.NoBid {
+			continue
+		}
+		if e := openrtb.Parse(body, &request); !e.OK() {
+			t.Fatal(e)
+		}
+		judge.Begin(&request, &openrtb.Policy{RequireCRID: true, RequireADomain: true})
+		if !judge.IDMatches(&answer) {
+			t.Errorf("another id: %s", a.Body)
+		}
+		for j, v := range judge.Judge(&answer) {
+			if v.Reason != openrtb.Accepted {
+				t.Fatalf("%v (rule %d): %s\nfor %s", v.Reason, v.Reason.Rule(), a.Body, body)
+			}
+			if int32(v.Media) != answer.Bids[j].MType {
+				t.Errorf("mtype %d, but it is %v", answer.Bids[j].MType, v.Media)
+			}
+			forms[v.Media]++
+		}
+	}
+	if len(forms) != 4 {
+		t.Errorf("bids by form: %v", forms)
+	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"millrace/codec/event"
 	"millrace/codec/unit"
+	"millrace/engine/serve"
 	"millrace/models/bundle"
 	"millrace/models/bundle/bundletest"
 	"millrace/models/calibration"
@@ -20,6 +21,14 @@ import (
 	"millrace/models/gbdt"
 	"millrace/models/rollout"
 )
+
+// modelRequests is how many a script plays with models.
+func modelRequests() int {
+	if testing.Short() {
+		return scriptRequests / 10
+	}
+	return scriptRequests / 2
+}
 
 func usual(version uint64) *bundle.Bundle {
 	o := bundletest.Usual()
@@ -37,11 +46,11 @@ func TestModelSameSeedSameBytes(t *testing.T) {
 				Seed: 5, Shards: shards, Catalog: demo(t), Explore: coldstart.Default(),
 				Models: [2]*bundle.Bundle{usual(1), usual(2)}, Rollout: rollout.Assignment{Epoch: 1, Stable: 1, Challenger: 2, Permille: 500},
 			})
-			got := script(t, w, 11, scriptRequests/2)
+			got := script(t, w, 11, modelRequests())
 			if err := w.Refresh(); err != nil {
 				t.Fatal(err)
 			}
-			return append(got, script(t, w, 12, scriptRequests/2)...), w.Schedule()
+			return append(got, script(t, w, 12, modelRequests())...), w.Schedule()
 		}
 		a, scheduleA := run()
 		b, scheduleB := run()
@@ -55,11 +64,11 @@ func TestModelSameSeedSameBytes(t *testing.T) {
 func TestModelShardCountDoesNotDecide(t *testing.T) {
 	var want []string
 	for _, shards := range []int{1, 2, 7} {
-		w := world(t, Config{Seed: uint64(shards), Shards: shards, Catalog: demo(t), Models: [2]*bundle.Bundle{usual(1)}})
-		got := canonical(script(t, w, 11, scriptRequests/2))
+		w := world(t, Config{Seed: uint64(shards), Shards: shards, Catalog: unpaced(t), Models: [2]*bundle.Bundle{usual(1)}})
+		got := canonical(script(t, w, 11, modelRequests()))
 		if want == nil {
 			want = got
-			if plain := canonical(script(t, world(t, Config{Seed: 1, Shards: 1, Catalog: demo(t)}), 11, scriptRequests/2)); slices.Equal(plain, got) {
+			if plain := canonical(script(t, world(t, Config{Seed: 1, Shards: 1, Catalog: unpaced(t)}), 11, modelRequests())); slices.Equal(plain, got) {
 				t.Fatal("the model changes nothing: the test shows nothing")
 			}
 		}
@@ -72,7 +81,7 @@ func TestModelShardCountDoesNotDecide(t *testing.T) {
 // TestModelCanary: a user meets one version, a share of users the challenger,
 // and the recorders count both.
 func TestModelCanary(t *testing.T) {
-	yaml, _, _ := truthCatalog(t)
+	yaml, _, _ := truthCatalog(0)
 	w := world(t, Config{
 		Seed: 5, Shards: 2, Catalog: compile(t, yaml), Models: [2]*bundle.Bundle{usual(1), usual(2)},
 		Rollout: rollout.Assignment{Epoch: 9, Stable: 1, Challenger: 2, Permille: 500},
@@ -91,9 +100,6 @@ func TestModelCanary(t *testing.T) {
 				}
 				w.Event(event.Impression, []byte(text))
 				p := tok.Policy
-				if p.Model == 0 {
-					continue // paid by the impression: nothing was predicted
-				}
 				if p.Epoch != 9 || p.Other == 0 || p.Click == 0 || p.Propensity != event.NewProbability(1) || p.Model != uint64(p.Arm)+1 {
 					t.Fatalf("%+v", p)
 				}
@@ -118,6 +124,27 @@ func TestModelCanary(t *testing.T) {
 	}
 	if got := int(totals.Arms[0].Impressions + totals.Arms[1].Impressions); got != arms[1]+arms[2] {
 		t.Errorf("%d impressions matured, %d were predicted", got, arms[1]+arms[2])
+	}
+}
+
+// TestAllocModelSwap: in the shard's turn a swap costs pointers; what is large was
+// made beforehand.
+func TestAllocModelSwap(t *testing.T) {
+	w := world(t, Config{Seed: 5, Shards: 1, Catalog: demo(t), Models: [2]*bundle.Bundle{usual(1)}})
+	var swaps [2][]*serve.ModelSwap
+	for i := range swaps {
+		w.cfg.Models[rollout.Stable] = usual(uint64(i + 1))
+		var err error
+		if swaps[i], err = w.prepare(w.cfg.Catalog); err != nil {
+			t.Fatal(err)
+		}
+	}
+	turn := 0
+	if n := testing.AllocsPerRun(100, func() {
+		w.cores[0].SetModels(swaps[turn%2][0])
+		turn++
+	}); n != 0 {
+		t.Errorf("%v allocations in a swap", n)
 	}
 }
 
@@ -224,7 +251,7 @@ const truthTopics = 8
 
 // truthCatalog has ads on every topic at several prices a click, and some that
 // pay by the impression.
-func truthCatalog(t *testing.T) (yaml string, price map[string]float64, topic map[string]int) {
+func truthCatalog(cpm int) (yaml string, price map[string]float64, topic map[string]int) {
 	var lines []line
 	price, topic = map[string]float64{}, map[string]int{}
 	for k := range truthTopics {
@@ -235,7 +262,7 @@ func truthCatalog(t *testing.T) (yaml string, price map[string]float64, topic ma
 				fmt.Sprintf(`size: 300x250, cat: [IAB%d], html: '<a href="${MILLRACE_CLICK}">x</a>', landing: "https://adv.example.com/", ctr: 0.02`, k+1)})
 		}
 	}
-	for n := range 3 {
+	for n := range cpm {
 		lines = append(lines, line{fmt.Sprintf("cpm%d", n), fmt.Sprintf("price: %d", 1+n), ""})
 	}
 	return strings.Replace(catalog(lines...), "daily: 100", "daily: 1000000", 1), price, topic
@@ -246,12 +273,12 @@ func truthCatalog(t *testing.T) (yaml string, price map[string]float64, topic ma
 // measures both by the truth: what a thousand requests are really worth, and how
 // often what was shown is really clicked.
 func TestModelEarnsMoreThanColdStart(t *testing.T) {
-	yaml, price, topic := truthCatalog(t)
+	yaml, price, topic := truthCatalog(3)
 	play := func(m *bundle.Bundle) (revenue, ctr float64) {
 		w := world(t, Config{Seed: 3, Shards: 2, Catalog: compile(t, yaml), Models: [2]*bundle.Bundle{m}})
 		r := rand.New(rand.NewPCG(8, 8))
 		shown := 0.0
-		const requests = 6000
+		const requests = 4000
 		for i := range requests {
 			page, position := r.IntN(truthTopics), 1+2*r.IntN(2)
 			body := fmt.Sprintf(`{"id":"r%d","imp":[{"id":"1","banner":{"w":300,"h":250,"pos":%d}}],"site":{"domain":"s%d.example","cat":["IAB%d"]},"user":{"id":"u%d"}}`,
@@ -290,7 +317,7 @@ func TestModelEarnsMoreThanColdStart(t *testing.T) {
 // TestModelExplains: the explanation says what the model predicts, how that is
 // calibrated, and which features say so, for the winner and for the others.
 func TestModelExplains(t *testing.T) {
-	yaml, _, _ := truthCatalog(t)
+	yaml, _, _ := truthCatalog(3)
 	w := world(t, Config{Catalog: compile(t, yaml), Models: [2]*bundle.Bundle{truthBundle(t)}})
 	a := w.Explain([]byte(`{"id":"r","imp":[{"id":"1","banner":{"w":300,"h":250,"pos":1}}],"site":{"domain":"s.example","cat":["IAB3"]},"user":{"id":"u"}}`))
 	var got struct {

@@ -71,7 +71,6 @@ func randomRequest(r *rand.Rand, i int) string {
 		media := pick(r,
 			`"banner":{"w":300,"h":250}`, `"banner":{"format":[{"w":728,"h":90},{"w":970,"h":250}]}`, `"banner":{"w":320,"h":50}`,
 			`"video":{"mimes":["video/mp4"],"protocols":[2,3,7],"w":640,"h":360,"minduration":5,"maxduration":60}`,
-			`"audio":{"mimes":["audio/mpeg"],"protocols":[2,3,7],"maxduration":30,"companionad":[{"w":300,"h":250}]}`,
 			`"native":{"request":"{\"ver\":\"1.2\",\"assets\":[{\"id\":1,\"required\":1,\"title\":{\"len\":90}},{\"id\":2,\"img\":{\"type\":3,\"wmin\":600,\"hmin\":300}}]}"}`)
 		fmt.Fprintf(&b, `{"id":"%d","secure":1,"bidfloor":%s,%s}`, n+1, pick(r, "0", "0.5", "2.1", "9.99"), media)
 	}

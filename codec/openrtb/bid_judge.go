@@ -29,6 +29,9 @@ type Policy struct {
 	// OpenUnknownDeals takes bids on deals that were not offered as open ones
 	// (rule 10).
 	OpenUnknownDeals bool
+	// Parents tell which categories are below which, in taxonomies other than
+	// IAB 1.0 (rule 11).
+	Parents *Parents
 }
 
 // Verdict is what becomes of a bid.
@@ -64,6 +67,7 @@ type Judge struct {
 	verdicts []Verdict
 	badv     textSet
 	bapp     textSet
+	bcat     textSet
 	imps     [impSlots]uint16 // index + 1 by the hash of the id, where there are many
 	many     bool
 	won      []bool // by impression, of a group
@@ -85,7 +89,7 @@ func (j *Judge) Begin(req *BidRequest, policy *Policy) {
 	if j.cur == (unit.Currency{}) {
 		j.cur = unit.USD
 	}
-	j.badv.built, j.bapp.built = false, false
+	j.badv.built, j.bapp.built, j.bcat.built = false, false, false
 	if j.many = len(req.Imp) > fewImps && len(req.Imp) <= impsMax; !j.many {
 		return
 	}
@@ -400,15 +404,33 @@ func taxonomy(t CategoryTaxonomy) CategoryTaxonomy {
 	return t
 }
 
+// categories looks each category and those above it up: in IAB 1.0 the code
+// says what is above, IAB1 above IAB1-3; in others the policy's table does.
 func (j *Judge) categories(b *DemandBid) RejectReason {
+	if !j.bcat.built {
+		j.bcat.build(j.req.Strs(j.req.BCat), false)
+	}
 	tax := taxonomy(b.CatTax)
 	for _, c := range j.res.Strs(b.Cat) {
-		var text, of []byte
+		var text []byte
 		text, j.text = c.Text(j.text)
-		for _, blocked := range j.req.Strs(j.req.BCat) {
-			if of, j.markup = blocked.Text(j.markup); InCategory(tax, text, of) {
+		if j.bcat.has(text) {
+			return BlockedCategory
+		}
+		for i := len(text) - 1; i > 0 && tax == IABContent10; i-- {
+			if text[i] == '-' && j.bcat.has(text[:i]) {
 				return BlockedCategory
 			}
+		}
+		for range tiersMax {
+			parent := j.policy.Parents.of(tax, text)
+			if parent == "" {
+				break
+			}
+			if j.text = append(j.text[:0], parent...); j.bcat.has(j.text) {
+				return BlockedCategory
+			}
+			text = j.text
 		}
 	}
 	return Accepted

@@ -294,7 +294,7 @@ func TestAllocResponse(t *testing.T) {
 			reqs = append(reqs, r)
 		}
 	}
-	policy := &Policy{Rates: NewRates(unit.USD, []Rate{{unit.Currency{'E', 'U', 'R'}, 900_000_000}}), ConvertForeign: true}
+	policy := &Policy{Rates: NewRates(unit.USD, []Rate{{unit.Currency{'E', 'U', 'R'}, 900_000_000}}), ConvertForeign: true, Parents: NewParents([]CategoryParent{{IABContent22, "2", "1"}})}
 	var res BidResponse
 	var j Judge
 	run := func() {

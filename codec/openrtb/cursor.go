@@ -35,6 +35,15 @@ func (c cursor) byte(p *walker, i int) byte {
 // token is the first byte of token k.
 func (c cursor) token(p *walker, k int) byte { return c.byte(p, c.at(p, k)) }
 
+// pair are the two bytes from i on.
+func (c cursor) pair(p *walker, i int) uint16 {
+	if checkCursor {
+		_ = p.b[i : i+2]
+	}
+	w := (*[2]byte)(unsafe.Add(c.b, i))
+	return uint16(w[0]) | uint16(w[1])<<8
+}
+
 // word are the eight bytes from i on.
 func (c cursor) word(p *walker, i int) uint64 {
 	if checkCursor {

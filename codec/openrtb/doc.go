@@ -1,5 +1,6 @@
-// Package openrtb reads OpenRTB 2.5 and 2.6 bid requests where they lie and
-// writes bid responses.
+// Package openrtb reads OpenRTB 2.5 and 2.6 bid requests, and what
+// bidders answer, where they lie; patches requests for bidders, judges their
+// bids and writes bid responses.
 //
 // Parse makes two passes over the body and fills a BidRequest: strings and raw
 // values are references into the body, lists are flat slabs of the view. The
@@ -30,4 +31,16 @@
 // place is left out, an impression gets no bid.
 //
 // Work is linear in the length of the body and the nesting is capped.
+//
+// # The demand side
+//
+// Patcher makes bidders' requests out of the received bytes; ReadAnswer reads
+// what they answer into a BidResponse; Judge holds each bid against the request
+// and the policy, and gives a Verdict with a RejectReason.
+//
+//	Parse ─► BidRequest ─┬► Patcher.Begin ─► Append, once a bidder ─►
+//	                     └► Judge.Begin   ◄─ ReadAnswer ◄────────────
+//	                              └► Verdicts
+//
+// Checker does the same slowly, for a human. docs/openrtb.md lists the rules.
 package openrtb

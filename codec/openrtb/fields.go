@@ -117,9 +117,7 @@ func offset(n uintptr) uint16 {
 // that nothing else is left in it.
 func shiftOf(n int) uint {
 	bits := 64 - 8*n
-	if n >= 8 {
-		bits = 0
-	}
+	bits &^= bits >> 63 // 0 from eight bytes on, without a branch
 	return uint(bits) & 63
 }
 

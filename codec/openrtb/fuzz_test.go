@@ -1,6 +1,7 @@
 package openrtb
 
 import (
+	"strings"
 	"testing"
 
 	"millrace/codec/corpus"
@@ -40,6 +41,16 @@ func FuzzRequest(f *testing.F) {
 		}
 		_ = a.Error()
 	})
+}
+
+// FuzzIndex holds every way to build an index against its definition.
+func FuzzIndex(f *testing.F) {
+	for _, s := range []string{`{"a":"b\\\"c\\\\","d":[1, null ,{}]}`, `"\\`, "\"a\nb\"", `a"b"\"c"`, `{"` + strings.Repeat("x", 70) + `\\":1}`} {
+		f.Add([]byte(s))
+	}
+	f.Add(richRequest)
+	var x index
+	f.Fuzz(func(t *testing.T, b []byte) { checkIndex(t, &x, b) })
 }
 
 // walk reads every list and detail, so that a wrong span is a panic.

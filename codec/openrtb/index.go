@@ -48,7 +48,7 @@ const (
 // control character, or a backslash that is in no string, and the byte where
 // it was noticed.
 func (x *index) build(b []byte) (fault int, ok bool) {
-	if !hasWide {
+	if !hasWide() {
 		return x.buildPlain(b)
 	}
 	var s indexState
@@ -98,88 +98,76 @@ func (x *index) pad(n int) {
 	}
 }
 
-// Classes of bytes outside of strings.
+// Classes of bytes outside of strings. One bit tells an operator, one what
+// begins a token unless such a byte precedes it.
 const (
-	otherByte = iota
-	spaceByte
-	opByte
-	quoteByte
-	slashByte
+	spaceByte = 0
+	opByte    = 1
+	otherByte = 2
+	quoteByte = 4 | otherByte
+	slashByte = 8 | otherByte
 )
 
 // byteClass has two bytes among the operators that are none, since the vector
 // compares them so; no reader takes them for one.
-var byteClass = [256]uint8{
-	' ': spaceByte, '\t': spaceByte, '\n': spaceByte, '\r': spaceByte,
-	'{': opByte, '}': opByte, '[': opByte, ']': opByte, ':': opByte, ',': opByte, 0x0c: opByte, 0x1a: opByte,
-	'"': quoteByte, '\\': slashByte,
-}
+var byteClass = func() (class [256]uint8) {
+	for i := range class {
+		class[i] = otherByte
+	}
+	for _, c := range " \t\n\r" {
+		class[c] = spaceByte
+	}
+	for _, c := range "{}[]:,\x0c\x1a" {
+		class[c] = opByte
+	}
+	class['"'], class['\\'] = quoteByte, slashByte
+	return class
+}()
 
 // buildPlain is build without vectors, and what vectors are tested against.
+// Outside of strings it branches for quotes only.
 func (x *index) buildPlain(b []byte) (fault int, ok bool) {
-	x.n = 0
-	if cap(x.at) == 0 {
-		x.grow(len(b))
-	}
-	at, n := x.at[:cap(x.at)], 0
-	scalar := false
+	at, n, before := x.at[:cap(x.at)], 0, uint8(0)
 	for i := 0; i < len(b); i++ {
-		if n+1 >= len(at) {
-			x.n = n
-			x.at = at[:n]
-			x.grow(len(b))
-			at = x.at[:cap(x.at)]
+		if n >= len(at) {
+			at = x.more(n, len(b))
 		}
-		switch byteClass[b[i]] {
-		case spaceByte:
-			scalar = false
-		case opByte:
+		class := byteClass[b[i]]
+		at[n] = uint32(i)
+		n += int((class | class>>1&^before) & 1)
+		before = class >> 1
+		if class <= otherByte {
+			continue
+		}
+		if class == slashByte {
+			return i, false
+		}
+		before = 0
+		for i = stringStop(b, i+1); i < len(b) && b[i] == '\\'; i = stringStop(b, i+2) {
+			if n >= len(at) {
+				at = x.more(n, len(b))
+			}
 			at[n] = uint32(i)
 			n++
-			scalar = false
-		case quoteByte:
-			if !scalar {
-				at[n] = uint32(i)
-				n++
+			if i+1 < len(b) && b[i+1] < ' ' {
+				return i + 1, false
 			}
-			scalar = false
-			for {
-				if i = stringStop(b, i+1); i >= len(b) || b[i] == '"' {
-					break
-				}
-				if b[i] != '\\' {
-					return i, false
-				}
-				if n+1 >= len(at) {
-					x.n = n
-					x.at = at[:n]
-					x.grow(len(b))
-					at = x.at[:cap(x.at)]
-				}
-				at[n] = uint32(i)
-				n++
-				if i++; i < len(b) && b[i] < ' ' {
-					return i, false
-				}
-			}
-			if i >= len(b) {
-				x.n, x.at = n, at[:n]
-				x.pad(len(b))
-				return len(b), false
-			}
-		case slashByte:
-			return i, false
-		default:
-			if !scalar {
-				at[n] = uint32(i)
-				n++
-			}
-			scalar = true
+		}
+		if i >= len(b) || b[i] != '"' {
+			return min(i, len(b)), false
 		}
 	}
-	x.n, x.at = n, at[:n]
+	x.at, x.n = at, n
 	x.pad(len(b))
 	return len(b), true
+}
+
+// more makes room for more positions than n.
+func (x *index) more(n, bytes int) []uint32 {
+	x.n, x.at = n, x.at[:n:cap(x.at)]
+	x.grow(bytes)
+	x.at = x.at[:cap(x.at)]
+	return x.at
 }
 
 // stringStop is the index of the first quote, backslash or control character

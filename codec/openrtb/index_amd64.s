@@ -21,7 +21,7 @@ DATA indexBytes<>+48(SB)/8, $0x3736353433323130
 DATA indexBytes<>+56(SB)/8, $0x3f3e3d3c3b3a3938
 GLOBL indexBytes<>(SB), RODATA|NOPTR, $64
 
-// func indexWide(b []byte, at int, dst []uint32, s *indexState) (next, n int)
+// func indexAVX512(b []byte, at int, dst []uint32, s *indexState) (next, n int)
 //
 // One step looks at 64 bytes: comparisons make masks of a bit a byte, the
 // carry-less product with all ones turns the quotes into "within a string",
@@ -30,7 +30,7 @@ GLOBL indexBytes<>(SB), RODATA|NOPTR, $64
 //
 //	SI body  DX its length  R8 position  DI next place  CX last place for a step
 //	R9 within a string  R10 next is escaped  R11 last was a scalar's  R12 faults
-TEXT ·indexWide(SB), NOSPLIT, $0-80
+TEXT ·indexAVX512(SB), NOSPLIT, $0-80
 	MOVQ b_base+0(FP), SI
 	MOVQ b_len+8(FP), DX
 	MOVQ at+24(FP), R8
@@ -172,6 +172,218 @@ tail:
 	VMOVDQA64 Z5, Z0
 	VMOVDQU8  (SI)(R8*1), K6, Z0
 	JMP       classify
+
+done:
+	MOVQ s+56(FP), BX
+	MOVQ R9, 0(BX)
+	MOVQ R10, 8(BX)
+	MOVQ R11, 16(BX)
+	MOVQ R12, 24(BX)
+	MOVQ R8, next+64(FP)
+	SUBQ dst_base+32(FP), DI
+	SHRQ $2, DI
+	MOVQ DI, n+72(FP)
+	VZEROUPPER
+	RET
+
+// TAKE writes the position of the lowest token of a mask and takes it out.
+#define TAKE(off) \
+	TZCNTQ AX, R13; \
+	ADDL R8, R13; \
+	MOVL R13, off(DI); \
+	BLSRQ AX, AX
+
+// func indexAVX2(b []byte, at int, dst []uint32, s *indexState) (next, n int)
+//
+// The same with half the vector, and positions taken from the mask one by one.
+// Registers as above.
+TEXT ·indexAVX2(SB), NOSPLIT, $64-80
+	MOVQ b_base+0(FP), SI
+	MOVQ b_len+8(FP), DX
+	MOVQ at+24(FP), R8
+	MOVQ dst_base+32(FP), DI
+	MOVQ dst_len+40(FP), CX
+	LEAQ -256(DI)(CX*4), CX
+	MOVQ s+56(FP), BX
+	MOVQ 0(BX), R9
+	MOVQ 8(BX), R10
+	MOVQ 16(BX), R11
+	MOVQ 24(BX), R12
+
+	VBROADCASTI128 indexOps<>(SB), Y2
+	VBROADCASTI128 indexSpaces<>(SB), Y3
+	MOVL $0x22222222, AX
+	MOVQ AX, X4
+	VPBROADCASTD X4, Y4 // quotes
+	MOVL $0x5c5c5c5c, AX
+	MOVQ AX, X5
+	VPBROADCASTD X5, Y5 // backslashes
+	MOVL $0x20202020, AX
+	MOVQ AX, X6
+	VPBROADCASTD X6, Y6 // spaces
+	MOVL $0x1f1f1f1f, AX
+	MOVQ AX, X8
+	VPBROADCASTD X8, Y8 // the last control character
+	VPCMPEQD X7, X7, X7 // ones
+
+step:
+	CMPQ DI, CX
+	JHI  done
+	MOVQ DX, AX
+	SUBQ R8, AX
+	JLE  done
+	CMPQ AX, $64
+	JLT  tail
+	VMOVDQU (SI)(R8*1), Y0
+	VMOVDQU 32(SI)(R8*1), Y1
+
+classify:
+	VPCMPEQB  Y4, Y0, Y9
+	VPCMPEQB  Y4, Y1, Y10
+	VPMOVMSKB Y9, R13
+	VPMOVMSKB Y10, AX
+	SHLQ      $32, AX
+	ORQ       AX, R13         // quotes
+	VPCMPEQB  Y5, Y0, Y9
+	VPCMPEQB  Y5, Y1, Y10
+	VPMOVMSKB Y9, AX
+	VPMOVMSKB Y10, BX
+	SHLQ      $32, BX
+	ORQ       BX, AX          // backslashes
+	XORL      BX, BX          // those that begin an escape
+	MOVQ      AX, R14
+	ORQ       R10, R14
+	JNZ       escapes
+
+quoted:
+	VMOVQ      R13, X9
+	VPCLMULQDQ $0, X7, X9, X9
+	VMOVQ      X9, R14
+	XORQ       R9, R14        // within strings, with the opening quotes
+	MOVQ       R14, R9
+	SARQ       $63, R9
+	VPMINUB    Y8, Y0, Y9
+	VPCMPEQB   Y0, Y9, Y9
+	VPMINUB    Y8, Y1, Y10
+	VPCMPEQB   Y1, Y10, Y10
+	VPOR       Y9, Y10, Y11
+	VPTEST     Y11, Y11
+	JNZ        controls
+
+tokens:
+	ANDNQ     BX, R14, R15    // escapes outside of strings are faults
+	ORQ       R15, R12
+	ANDQ      R14, BX
+	VMOVQ     BX, X14
+	XORQ      R13, R14        // within strings, with the closing quotes
+	VPOR      Y6, Y0, Y9
+	VPSHUFB   Y0, Y2, Y10
+	VPCMPEQB  Y9, Y10, Y9     // operators
+	VPOR      Y6, Y1, Y10
+	VPSHUFB   Y1, Y2, Y11
+	VPCMPEQB  Y10, Y11, Y10
+	VPSHUFB   Y0, Y3, Y11
+	VPCMPEQB  Y0, Y11, Y11    // white space
+	VPSHUFB   Y1, Y3, Y12
+	VPCMPEQB  Y1, Y12, Y12
+	VPOR      Y9, Y11, Y11
+	VPOR      Y10, Y12, Y12
+	VPMOVMSKB Y10, R15
+	SHLQ      $32, R15
+	VPMOVMSKB Y9, BX
+	ORQ       BX, R15
+	VPMOVMSKB Y12, AX
+	SHLQ      $32, AX
+	VPMOVMSKB Y11, BX
+	ORQ       BX, AX
+	NOTQ      AX              // neither operator nor space
+	ANDNQ     AX, R13, R13    // neither of them nor a quote: a scalar's
+	LEAQ      (R11)(R13*2), R11 // what follows a scalar's
+	SHRQ      $63, R13
+	ANDNQ     AX, R11, AX     // what begins
+	MOVQ      R13, R11
+	ORQ       R15, AX
+	ANDNQ     AX, R14, AX     // outside of strings
+	VMOVQ     X14, BX
+	ORQ       BX, AX
+
+	POPCNTQ AX, R15
+	TAKE(0)
+	TAKE(4)
+	TAKE(8)
+	TAKE(12)
+	TAKE(16)
+	TAKE(20)
+	TAKE(24)
+	TAKE(28)
+	CMPQ R15, $8
+	JLE  written
+	TAKE(32)
+	TAKE(36)
+	TAKE(40)
+	TAKE(44)
+	TAKE(48)
+	TAKE(52)
+	TAKE(56)
+	TAKE(60)
+	CMPQ R15, $16
+	JLE  written
+	LEAQ 64(DI), BX
+
+more:
+	TZCNTQ AX, R13
+	ADDL   R8, R13
+	MOVL   R13, (BX)
+	ADDQ   $4, BX
+	BLSRQ  AX, AX
+	JNZ    more
+
+written:
+	LEAQ (DI)(R15*4), DI
+	ADDQ $64, R8
+	JMP  step
+
+escapes:
+	MOVQ  $0xaaaaaaaaaaaaaaaa, R15
+	ANDNQ AX, R10, R14
+	LEAQ  (R14)(R14*1), BX
+	ORQ   R15, BX
+	SUBQ  R14, BX
+	XORQ  R15, BX
+	MOVQ  AX, R14
+	ORQ   R10, R14
+	XORQ  BX, R14             // escaped bytes
+	ANDQ  AX, BX
+	MOVQ  BX, R10
+	SHRQ  $63, R10
+	ANDNQ R13, R14, R13
+	JMP   quoted
+
+controls:
+	VPMOVMSKB Y9, AX
+	VPMOVMSKB Y10, R15
+	SHLQ      $32, R15
+	ORQ       R15, AX
+	ANDQ      R14, AX
+	ORQ       AX, R12
+	JMP       tokens
+
+tail:
+	// What is missing of the last 64 bytes is white space.
+	VMOVDQU Y6, 0(SP)
+	VMOVDQU Y6, 32(SP)
+	LEAQ    (SI)(R8*1), R13
+	XORL    BX, BX
+
+copy:
+	MOVB (R13)(BX*1), R14
+	MOVB R14, (SP)(BX*1)
+	INCQ BX
+	CMPQ BX, AX
+	JLT  copy
+	VMOVDQU 0(SP), Y0
+	VMOVDQU 32(SP), Y1
+	JMP  classify
 
 done:
 	MOVQ s+56(FP), BX

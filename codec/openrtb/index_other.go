@@ -2,7 +2,7 @@
 
 package openrtb
 
-const hasWide = false
+func hasWide() bool { return false }
 
 // indexWide is never called here.
 func indexWide([]byte, int, []uint32, *indexState) (next, n int) { panic("openrtb: no vectors") }

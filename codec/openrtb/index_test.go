@@ -46,7 +46,7 @@ func tokens(b []byte) (at []uint32, fault int, ok bool) {
 func checkIndex(t testing.TB, x *index, b []byte) {
 	t.Helper()
 	want, wantFault, wantOK := tokens(b)
-	for name, build := range map[string]func([]byte) (int, bool){"build": x.build, "plain": x.buildPlain} {
+	for name, build := range ways(x) {
 		fault, ok := build(b)
 		if ok != wantOK || fault != wantFault {
 			t.Fatalf("%s: fault %d %v, want %d %v\n%q", name, fault, ok, wantFault, wantOK, b)
@@ -61,8 +61,8 @@ func checkIndex(t testing.TB, x *index, b []byte) {
 }
 
 func TestIndex(t *testing.T) {
-	if !hasWide {
-		t.Log("no AVX-512 here: only the plain way is tested")
+	for name := range ways(new(index)) {
+		t.Log("tested:", name)
 	}
 	var x index
 	lines := append(corpusRequests(t), richRequest)
@@ -91,7 +91,7 @@ func TestIndex(t *testing.T) {
 
 func BenchmarkIndex(b *testing.B) {
 	var x index
-	for name, build := range map[string]func([]byte) (int, bool){"wide": x.build, "plain": x.buildPlain} {
+	for name, build := range ways(&x) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(richRequest)))
 			for b.Loop() {

@@ -315,7 +315,7 @@ func TestJudgeMutations(t *testing.T) {
 	for _, x := range exchanges(t) {
 		requests, responses = append(requests, x.Request), append(responses, x.Response)
 	}
-	n := 6_000
+	n := 3_000
 	if testing.Short() {
 		n = 1_000
 	}

@@ -201,8 +201,8 @@ func (p *Patcher) AppendVector(dst [][]byte, e *Edit) (pieces [][]byte, size int
 
 // gather gathers the splices of e in order; nil if there is nothing to send.
 func (p *Patcher) gather(e *Edit) *sharedBody {
-	s := &p.shared[e.Version]
-	if !s.ready && !p.share(s, e.Version) {
+	s := &p.shared[min(e.Version, V26)]
+	if !s.ready && !p.share(s, min(e.Version, V26)) {
 		return nil
 	}
 	p.changes = p.changes[:0]

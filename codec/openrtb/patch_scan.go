@@ -26,6 +26,10 @@ func (s *layoutScan) run() {
 	}
 }
 
+// deadMax is how many members given twice a body may have where edits touch
+// it: nobody means more, and they are put in order.
+const deadMax = 256
+
 // object records the members of the object whose brace is token k.
 func (s *layoutScan) object(k int, kind scanKind, in int32, at []place) int {
 	b, x := s.b, s.x
@@ -60,6 +64,9 @@ func (s *layoutScan) object(k int, kind scanKind, in int32, at []place) int {
 		switch {
 		case slot >= 0:
 			if at[slot].there() {
+				if len(s.l.dead) >= deadMax {
+					return s.fail(int(m.key), TooMany)
+				}
 				s.l.dead = append(s.l.dead, deadPlace{at[slot], in})
 			}
 			at[slot] = m

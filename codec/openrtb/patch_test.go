@@ -382,7 +382,7 @@ func checkPatch(t testing.TB, p *Patcher, body []byte, seed uint64) (patched boo
 		common = nil
 	}
 	if e := p.Begin(&r, body, common); !e.OK() {
-		if json.Valid(body) && e.Code != TooDeep {
+		if json.Valid(body) && e.Code != TooMany {
 			t.Fatalf("no patch: %v\n%s", e, body)
 		}
 		return false
@@ -488,7 +488,7 @@ func TestPatchMutations(t *testing.T) {
 		lines = append(lines, []byte(s))
 	}
 	rnd := rand.New(rand.NewPCG(8, 9))
-	n := 20_000
+	n := 8_000
 	if testing.Short() {
 		n = 2_000
 	}
@@ -520,6 +520,21 @@ func TestPatchAwkward(t *testing.T) {
 			if !checkPatch(t, &p, []byte(s), seed) && seed == 1 {
 				t.Logf("seed body %d: no impression left", i)
 			}
+		}
+	}
+}
+
+// TestPatchIsBounded: what is given twice too often is refused, not sorted.
+func TestPatchIsBounded(t *testing.T) {
+	var r BidRequest
+	var p Patcher
+	for n, want := range map[int]Code{deadMax: OK, deadMax + 1: TooMany, 100_000: TooMany} {
+		body := []byte(`{"id":"a","tmax":1` + strings.Repeat(`,"tmax":1`, n) + `,"imp":[{"id":"1","banner":{}}]}`)
+		if e := Parse(body, &r); !e.OK() {
+			t.Fatal(e)
+		}
+		if e := p.Begin(&r, body, nil); e.Code != want {
+			t.Errorf("%d times: %v", n, e)
 		}
 	}
 }

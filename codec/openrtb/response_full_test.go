@@ -81,3 +81,33 @@ func TestAllocAppendFullResponse(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestResponseRoundTrip: what we write is what the reader of bidders' answers
+// reads.
+func TestResponseRoundTrip(t *testing.T) {
+	sent := filledResponse()
+	var r BidResponse
+	if e := ParseResponse(AppendResponse(nil, sent), &r, DefaultResponseLimits()); !e.OK() {
+		t.Fatal(e)
+	}
+	if !r.ID.Equal("req") || !r.BidID.Equal("bid") || !r.CustomData.Equal(`c "d"`) || r.Cur != sent.Cur || r.NBR != NoReason || string(r.Ext.Bytes()) != `{"a":[1]}` || len(r.Seats) != 1 || len(r.Bids) != 1 {
+		t.Fatalf("%+v", r)
+	}
+	if s := &r.Seats[0]; !s.Seat.Equal("s") || !s.Group {
+		t.Errorf("%+v", s)
+	}
+	b, want := &r.Bids[0], &sent.Bids[0]
+	for name, text := range map[string][2]string{
+		"id": {b.ID.String(), "1"}, "impid": {b.ImpID.String(), "i"}, "nurl": {b.NURL.String(), "https://n"}, "burl": {b.BURL.String(), "https://b"}, "lurl": {b.LURL.String(), "https://l"}, "adm": {b.Adm.String(), "markup"}, "adid": {b.AdID.String(), want.AdID},
+		"bundle": {b.Bundle.String(), want.Bundle}, "iurl": {b.IURL.String(), want.IURL}, "cid": {b.CID.String(), want.CID}, "crid": {b.CRID.String(), want.CRID}, "tactic": {b.Tactic.String(), want.Tactic}, "language": {b.Language.String(), want.Lang},
+		"langb": {b.LangB.String(), want.LangB}, "dealid": {b.DealID.String(), "d"}, "ext": {string(b.Ext.Bytes()), "{}"}, "adomain": {r.Strs(b.ADomain)[0].String(), "a.example"}, "cat": {r.Strs(b.Cat)[0].String(), "IAB1"},
+	} {
+		if text[0] != text[1] {
+			t.Errorf("%s: %q, want %q", name, text[0], text[1])
+		}
+	}
+	if b.Invalid || b.Price != want.Price || b.CatTax != want.CatTax || !reflect.DeepEqual(r.Ints(b.Attr), []int32{1, 16, 63}) || !reflect.DeepEqual(r.Ints(b.APIs), want.APIs) || b.Protocol != want.Proto || b.QAGMediaRating != want.Rating ||
+		b.W != want.W || b.H != want.H || b.WRatio != want.WRatio || b.HRatio != want.HRatio || b.Dur != want.Dur || b.Exp != want.Exp || b.MType != int32(want.MType) || b.SlotInPod != want.Slot {
+		t.Errorf("%+v", b)
+	}
+}

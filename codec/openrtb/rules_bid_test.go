@@ -317,6 +317,24 @@ func TestRule11Blocks(t *testing.T) {
 	}
 }
 
+func TestRule11ParentsByTable(t *testing.T) {
+	table := NewParents([]CategoryParent{{IABContent22, "1", ""}, {IABContent22, "2", "1"}, {IABContent22, "30", "2"}, {IABContent22, "30", "9"}, {IABContent30, "30", "7"},
+		{IABContent22, "51", "52"}, {IABContent22, "52", "51"}})
+	for _, c := range []struct {
+		blocked, cat string
+		tax          int
+		want         RejectReason
+	}{
+		{"1", "1", 6, BlockedCategory}, {"1", "2", 6, BlockedCategory}, {"1", "30", 6, BlockedCategory}, {"2", "30", 6, BlockedCategory}, {"9", "30", 6, Accepted},
+		{"30", "2", 6, Accepted}, {"1", "30", 7, Accepted}, {"7", "30", 7, BlockedCategory}, {"1", "51", 6, Accepted}, {"52", "51", 6, BlockedCategory}, {"1", "99", 6, Accepted},
+	} {
+		request := on(``, fmt.Sprintf(`"bcat":[%q],"cattax":%d`, c.blocked, c.tax))
+		if v := judgeOne(t, request, fmt.Sprintf(`"cat":[%q],"cattax":%d`, c.cat, c.tax), "", "", Policy{Parents: table}); v.Reason != c.want {
+			t.Errorf("%+v: %v", c, v.Reason)
+		}
+	}
+}
+
 func TestRule11LongLists(t *testing.T) {
 	var badv []string
 	for i := range 5000 {

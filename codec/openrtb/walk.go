@@ -88,7 +88,7 @@ func (p *walker) members(k int, base unsafe.Pointer, o *table) int {
 			return p.failMember(k, o)
 		}
 		var f *field
-		if n := colon - quote - 2; n > 0 && quote+9 <= len(p.b) && c.byte(p, colon) == ':' && c.byte(p, colon-1) == '"' {
+		if n := colon - quote - 2; n > 0 && quote+9 <= len(p.b) && c.pair(p, colon-1) == '"'|':'<<8 {
 			f = o.lookup(c.word(p, quote+1)<<shiftOf(n), (*byte)(unsafe.Add(c.b, quote+1)), n)
 			k += 2
 		} else if f, k = p.slowKey(k, o); k < 0 {
@@ -108,26 +108,12 @@ func (p *walker) members(k int, base unsafe.Pointer, o *table) int {
 				k = p.slowStr(k, (*Str)(dst))
 			}
 		case intField, sizeField:
-			v, ok := int32(0), false
-			if at+8 <= len(p.b) {
-				v, ok = short(c.word(p, at), c.at(p, k+1)-at)
-			}
-			if ok {
-				*(*int32)(dst) = v
-				k++
-			} else {
-				k = p.int(k, (*int32)(dst), f.kind)
-			}
+			k = p.int(k, (*int32)(dst), f.kind)
 			if f.has != 0 {
 				*(*bool)(unsafe.Add(base, f.has)) = c.byte(p, at) != 'n'
 			}
 		case flagField, wishField:
-			if d := c.byte(p, at) - '0'; d <= 1 && c.at(p, k+1) == at+1 {
-				*(*bool)(dst) = d != 0
-				k++
-			} else {
-				k = p.after(k, p.flag(at, (*bool)(dst), f.kind == wishField))
-			}
+			k = p.truth(k, (*bool)(dst), f.kind == wishField)
 			if f.has != 0 {
 				*(*bool)(unsafe.Add(base, f.has)) = c.byte(p, at) != 'n'
 			}
@@ -262,6 +248,17 @@ func (p *walker) int(k int, dst *int32, how kind) int {
 		return p.after(k, p.size(at, dst))
 	}
 	return p.after(k, p.integer(at, dst))
+}
+
+// truth reads a flag; an unreadable one is bad and otherwise.
+func (p *walker) truth(k int, dst *bool, otherwise bool) int {
+	c := p.cursor()
+	at := c.at(p, k)
+	if d := c.byte(p, at) - '0'; d <= 1 && c.at(p, k+1) == at+1 {
+		*dst = d != 0
+		return k + 1
+	}
+	return p.after(k, p.flag(at, dst, otherwise))
 }
 
 func (p *walker) tri(k int, dst *Tri) int {

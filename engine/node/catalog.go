@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 	"millrace/engine/selection"
 	"millrace/engine/serve"
@@ -44,7 +45,7 @@ func (n *Node) distribute(ctx context.Context, s *campaign.Snapshot) error {
 	n.models.mu.Lock()
 	defer n.models.mu.Unlock()
 	started := n.clock.Mono()
-	swaps := serve.PrepareCatalog(s, selection.Default(), len(n.cores))
+	swaps := serve.PrepareCatalog(s, n.selectionConfig(), len(n.cores))
 	totals, err := n.models.totals(ctx)
 	if err != nil {
 		return err
@@ -66,4 +67,15 @@ func (n *Node) distribute(ctx context.Context, s *campaign.Snapshot) error {
 	n.log.Info("catalog in service", "version", s.Version, "line_items", len(s.Lines), "accounts", len(s.Accounts),
 		"took", n.clock.Mono().Sub(started))
 	return nil
+}
+
+func (n *Node) selectionConfig() selection.Config {
+	c, r := selection.Default(), &n.cfg.Ranking
+	c.ScoredMax = n.cfg.Model.Candidates
+	share := func(percent int) float64 { return float64(percent) / 100 }
+	c.Format[openrtb.BannerMedia], c.Format[openrtb.VideoMedia] = share(r.Banner), share(r.Video)
+	c.Format[openrtb.AudioMedia], c.Format[openrtb.NativeMedia] = share(r.Audio), share(r.Native)
+	const aboveFold, belowFold = 1, 3 // OpenRTB 5.4
+	c.Position[aboveFold], c.Position[belowFold] = share(r.AboveFold), share(r.BelowFold)
+	return c
 }

@@ -32,6 +32,7 @@ type Config struct {
 	Shard       ShardConfig   `yaml:"shard" help:"queues and tables of one shard"`
 	Budget      BudgetConfig  `yaml:"budget" help:"leases, reservations and the journal of money"`
 	Tokens      TokensConfig  `yaml:"tokens" help:"signing of the tracking URLs"`
+	Ranking     RankingConfig `yaml:"ranking" help:"what weighs beside the price, in percent; none of it changes what is bid or billed, but for the click rates of positions"`
 	Model       ModelConfig   `yaml:"model" help:"prediction of clicks and conversions"`
 	Memory      MemoryConfig  `yaml:"memory" help:"Go's collector"`
 }
@@ -105,15 +106,26 @@ type TokenKey struct {
 	Secret Secret `yaml:"secret" help:"at least 32 characters, kept secret, the same on every node"`
 }
 
+// RankingConfig weighs formats and positions.
+type RankingConfig struct {
+	Banner    int `yaml:"banner" help:"weight of a banner's rank beside other formats"`
+	Video     int `yaml:"video" help:"weight of a video's rank"`
+	Audio     int `yaml:"audio" help:"weight of an audio ad's rank"`
+	Native    int `yaml:"native" help:"weight of a native ad's rank"`
+	AboveFold int `yaml:"above_fold" help:"click rate above the fold where no model predicts it: percent of the creative's rate"`
+	BelowFold int `yaml:"below_fold" help:"click rate below the fold where no model predicts it: percent of the creative's rate"`
+}
+
 // ModelConfig says what predicts.
 type ModelConfig struct {
-	Bundle         string        `yaml:"bundle" help:"file of a signed model bundle; empty: no model, rates are counted and smoothed"`
-	Keys           []string      `yaml:"keys" help:"public keys whose bundles are trusted, as millrace model key prints them. In the environment: key,key"`
+	Bundle         string        `yaml:"bundle" help:"file of a signed model bundle; demo is one that comes with the binary, trained on a synthetic world; empty: no model, rates are counted and smoothed"`
+	Keys           []string      `yaml:"keys" help:"public keys whose bundles are trusted, as millrace model keygen prints them. In the environment: key,key"`
 	Poll           time.Duration `yaml:"poll" help:"how often the bundle's file is looked at for changes; 0 is only on SIGHUP or POST /reload"`
 	Refresh        time.Duration `yaml:"refresh" help:"how often what a model knows of the ads' own results is renewed; 0 is only with a new catalog or model"`
 	Rollout        bool          `yaml:"rollout" help:"a newer bundle is tried in shadow, then on a growing share of users, and rolled back when it does worse; false: it serves all at once"`
 	AllowDowngrade bool          `yaml:"allow_downgrade" help:"an older bundle than the one in force is accepted"`
 	Explore        string        `yaml:"explore" help:"how ads about which little is known get a chance: thompson, epsilon-greedy or off; at most a hundredth of what is expected to be earned is given up for it"`
+	Candidates     int           `yaml:"candidates" help:"creatives of an impression that are scored at first; where more lines compete, those that look best by counts; 0 is all"`
 	Latency        time.Duration `yaml:"latency" help:"what a decision may cost before less is predicted: first the last predictions known, then smoothed counts, then the catalog's priors"`
 }
 
@@ -163,9 +175,10 @@ func Default() Config {
 			JournalSegment:   64 << 20,
 			JournalRetention: 72 * time.Hour,
 		},
-		Tokens: TokensConfig{TTL: 24 * time.Hour},
+		Tokens:  TokensConfig{TTL: 24 * time.Hour},
+		Ranking: RankingConfig{Banner: 100, Video: 100, Audio: 100, Native: 100, AboveFold: 100, BelowFold: 100},
 		Model: ModelConfig{
-			Poll: 2 * time.Second, Refresh: time.Minute, Rollout: true, Explore: coldstart.Thompson.String(), Latency: 2 * time.Millisecond,
+			Poll: 2 * time.Second, Refresh: time.Minute, Rollout: true, Explore: coldstart.Thompson.String(), Candidates: 500, Latency: 2 * time.Millisecond,
 		},
 		Memory: MemoryConfig{GC: 100},
 	}

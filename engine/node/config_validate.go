@@ -61,6 +61,7 @@ func (c Config) Validate() strict.Faults {
 	c.Shard.validate(l)
 	c.Budget.validate(l)
 	c.Tokens.validate(l)
+	c.Ranking.validate(l)
 	c.Model.validate(l)
 	if c.Memory.Limit != 0 {
 		l.sized("memory.limit", c.Memory.Limit, 64<<20, 1<<50)
@@ -190,13 +191,26 @@ func (c TokensConfig) validate(l *faultList) {
 	}
 }
 
+func (c RankingConfig) validate(l *faultList) {
+	for _, f := range []struct {
+		field string
+		v     int
+	}{
+		{"banner", c.Banner}, {"video", c.Video}, {"audio", c.Audio}, {"native", c.Native},
+		{"above_fold", c.AboveFold}, {"below_fold", c.BelowFold},
+	} {
+		l.between("ranking."+f.field, int64(f.v), 1, 1000)
+	}
+}
+
 func (c ModelConfig) validate(l *faultList) {
+	l.between("model.candidates", int64(c.Candidates), 0, 1<<20)
 	for i, k := range c.Keys {
 		if _, err := bundle.ParsePublicKey(k); err != nil {
-			l.add(fmt.Sprintf("model.keys[%d]", i), err.Error(), "write the line that millrace model key prints")
+			l.add(fmt.Sprintf("model.keys[%d]", i), err.Error(), "write the line that millrace model keygen prints")
 		}
 	}
-	if c.Bundle != "" && len(c.Keys) == 0 {
+	if c.Bundle != "" && c.Bundle != demoBundle && len(c.Keys) == 0 {
 		l.add("model.keys", "a bundle and no key that may have signed it", "list the public keys that you trust")
 	}
 	if c.Poll != 0 {

@@ -13,6 +13,7 @@ import (
 	"millrace/engine/selection"
 	"millrace/engine/serve"
 	"millrace/models/bundle"
+	"millrace/models/bundle/demo"
 	"millrace/models/feature"
 	"millrace/models/rollout"
 	"millrace/shards"
@@ -51,6 +52,11 @@ type loadStatus struct {
 	change  string // the rollout's last step
 }
 
+// demoBundle is the name of the bundle that comes with the binary: to see how
+// models are served. It was trained on a synthetic world, and knows nothing of
+// anybody's ads.
+const demoBundle = "demo"
+
 // newModels loads the configured bundle; what is wrong with it is the error.
 func (n *Node) newModels() error {
 	m := &models{node: n}
@@ -61,6 +67,10 @@ func (n *Node) newModels() error {
 			return fmt.Errorf("model.keys: %w", err)
 		}
 		m.keys = append(m.keys, k)
+	}
+	if n.cfg.Model.Bundle == demoBundle {
+		m.keys = demo.Keys()
+		n.log.Warn("predictions are the demo model's, which was trained on a synthetic world", "model.bundle", demoBundle)
 	}
 	var err error
 	// Epochs of another life begin elsewhere: its tokens count for no trial here.
@@ -99,6 +109,9 @@ func (m *models) metrics() {
 // read is the bundle's text.
 func (m *models) read() ([]byte, error) {
 	path := m.node.cfg.Model.Bundle
+	if path == demoBundle {
+		return demo.File(), nil
+	}
 	m.seen, _ = os.Stat(path) // before it is read: a later change is seen as one
 	return bundle.ReadFile(path)
 }
@@ -327,6 +340,9 @@ func ticker(d time.Duration) *time.Ticker {
 
 // changed compares the file with the one that was last read.
 func (m *models) changed() bool {
+	if m.node.cfg.Model.Bundle == demoBundle {
+		return false
+	}
 	now, err := os.Stat(m.node.cfg.Model.Bundle)
 	m.mu.Lock()
 	defer m.mu.Unlock()

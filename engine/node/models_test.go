@@ -97,6 +97,26 @@ func packed(t testing.TB, o bundletest.Options, key ed25519.PrivateKey) []byte {
 	return text
 }
 
+// TestModelDemo: the bundle that comes with the binary is served by its name.
+func TestModelDemo(t *testing.T) {
+	c := demoConfig(t)
+	c.Model.Bundle = "demo"
+	n := start(t, c)
+	w := dial(t, n)
+	for _, r := range mixed(100) {
+		if status, body, err := w.do(r); err != nil || status != 200 && status != 204 {
+			t.Fatalf("%d %s %v", status, body, err)
+		}
+	}
+	s := modelsOf(t, n)
+	if len(s.Arms) != 1 || s.Arms[0].Version == 0 || s.Shard[0].Rung != "full" {
+		t.Fatalf("%+v", s)
+	}
+	if err := n.Reload(); err != nil {
+		t.Errorf("a reload with nothing new: %v", err)
+	}
+}
+
 // TestModelSwapUnderLoad: while traffic goes on, models are swapped again and
 // again, and bundles that must not serve are put in between. No request fails,
 // each decision's wins name one version, which was in force at some time, what
@@ -110,7 +130,7 @@ func TestModelSwapUnderLoad(t *testing.T) {
 	failed := make(chan error, 1)
 	go func() { failed <- pump(t, n, dial(t, n), &stopped, seen) }()
 
-	refused := 0
+	refused, base := 0, uint64(0)
 	for v := uint64(2); v < 2+swaps; v++ {
 		good := bundletest.File(t, shape(v))
 		putBundle(t, c, damaged(good, int(v)))
@@ -127,6 +147,11 @@ func TestModelSwapUnderLoad(t *testing.T) {
 		}
 		if s := modelsOf(t, n); s.Arms[0].Version != v || len(s.Arms) != 1 || s.LastRefusal != "" {
 			t.Fatalf("after bundle %d: %+v", v, s)
+		}
+		if live := liveHeap(); v == 3 {
+			base = live
+		} else if v > 3 && live > base+4<<20 {
+			t.Errorf("%d bytes live after bundle %d, %d after bundle 3: old models are kept", live, v, base)
 		}
 	}
 	putBundle(t, c, bundletest.File(t, shape(2)))

@@ -1,7 +1,9 @@
 package node
 
 import (
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 )
@@ -67,9 +69,9 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestImpressionExpires: imp.exp bounds how long the impression's token is
+// TestRule22ImpressionExpires: imp.exp bounds how long the impression's token is
 // good; whoever comes later is told that it is gone.
-func TestImpressionExpires(t *testing.T) {
+func TestRule22ImpressionExpires(t *testing.T) {
 	n := start(t, testConfig(t))
 	_, links := bid(t, n, strings.Replace(paidBody, `"id":"1"`, `"id":"1","exp":1`, 1))
 	for range 100 {
@@ -133,5 +135,36 @@ func TestPreviewIsNoEvent(t *testing.T) {
 	expectStatus(t, n, 302, "GET", links['c'])
 	if total, line := spent(t, n); total == "0" || line.Impressions != 1 || line.Clicks != 1 {
 		t.Fatalf("after the events: spent %s, %d impressions, %d clicks", total, line.Impressions, line.Clicks)
+	}
+}
+
+// TestCompressedAnswers: the configuration's gzip reaches the wire.
+func TestCompressedAnswers(t *testing.T) {
+	for _, mode := range []GzipMode{GzipAuto, GzipOff} {
+		c := testConfig(t)
+		c.Gzip.Answers, c.Gzip.BytesMin = mode, 512
+		n := start(t, c)
+		plain := ask(t, n, "POST", "/openrtb2/auction", paidBody, "Accept-Encoding: identity")
+		zipped := ask(t, n, "POST", "/openrtb2/auction", paidBody, "Accept-Encoding: gzip")
+		if plain.status != 200 || zipped.status != 200 || plain.header.Get("Content-Encoding") != "" {
+			t.Fatalf("%s: %d, %d %v", mode, plain.status, zipped.status, plain.header)
+		}
+		if vary := plain.header.Get("Vary"); (vary != "") != (mode == GzipAuto) {
+			t.Errorf("%s: Vary %q", mode, vary)
+		}
+		if is := zipped.header.Get("Content-Encoding") == "gzip"; is != (mode == GzipAuto) {
+			t.Errorf("%s: compressed %v", mode, is)
+		}
+		if mode == GzipOff {
+			continue
+		}
+		z, err := gzip.NewReader(strings.NewReader(zipped.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(z)
+		if err != nil || !json.Valid(text) || len(text) <= len(zipped.body) || !strings.Contains(string(text), `"id":"r1"`) {
+			t.Errorf("%v: %s", err, text)
+		}
 	}
 }

@@ -16,6 +16,10 @@ type Config struct {
 	// ClickStrength is how many impressions a creative's prior click rate is
 	// worth; ConversionStrength how many clicks its prior conversion rate is.
 	ClickStrength, ConversionStrength float64
+	// ScoredMax bounds how many creatives a model scores before an impression's
+	// first bid: where more lines compete, those that look best by counts alone.
+	// 0 is no bound.
+	ScoredMax int
 	// Format scales the rank of a banner, video, audio or native creative beside
 	// creatives of other formats, by openrtb.MediaType.
 	Format [openrtb.NativeMedia + 1]float64
@@ -28,9 +32,9 @@ type Config struct {
 const PositionMax = 7
 
 // Default lets observations count as much as the prior after 1,000 impressions
-// and 100 clicks, and treats all formats and positions alike.
+// and 100 clicks, scores no more than 500 creatives at first, and treats all formats and positions alike.
 func Default() Config {
-	c := Config{ClickStrength: 1000, ConversionStrength: 100}
+	c := Config{ClickStrength: 1000, ConversionStrength: 100, ScoredMax: 500}
 	for i := range c.Format {
 		c.Format[i] = 1
 	}

@@ -8,12 +8,25 @@
 //	                 seats, frequency cap          came up
 //
 // Worth is the expected revenue of one impression: the price for CPM, price ×
-// predicted click rate for CPC, and × predicted conversion rate for CPA. Rates
-// are the creative's prior from the catalog, smoothed with what was observed
-// (models/coldstart). They are recomputed when counts change, not when a
-// request comes: a scan reads one number a line item.
+// predicted click rate for CPC, and × predicted conversion rate for CPA. It is
+// what is bid and reserved. A bid's rank is its worth weighed by the creative's
+// quality (7 of 10 weighs 1) and by its format.
 //
-// A Selector and Rates are owned by one shard. A Catalog is a snapshot prepared
-// for one shard, off to the side by whoever loads it, and belongs to the shard
-// from the swap on.
+// Rates come from a model where one is in force (Predictor), else from the
+// creative's prior smoothed with what was observed (Catalog, Rates). Those are
+// recomputed when counts change, not when a request comes: without a model a scan
+// reads one number a line item.
+//
+// With a model the ranking holds bids at the most they can be worth, and only
+// those that may come up next are scored:
+//
+//	scan ► ranking by bound ► batch ► model ► exact bids in a heap ► Next
+//	            ▲                                                     │
+//	            └────── while something unscored could come before ───┘
+//
+// A Selector, a Predictor, an Arm and Rates are owned by one shard. A Catalog is
+// a snapshot prepared for one shard, off to the side by whoever loads it, and
+// belongs to the shard from the swap on. A Model is made ready for one snapshot,
+// shared by all shards and immutable; one of another snapshot than the catalog's
+// predicts nothing.
 package selection

@@ -98,6 +98,11 @@ func (n *naive) worth(l *campaign.LineItem, cr *campaign.Creative) unit.Nanos {
 	return l.Price
 }
 
+// rankOf weighs a price by the creative's quality: 7 of 10 weighs 1.
+func rankOf(worth unit.Nanos, cr *campaign.Creative) unit.Nanos {
+	return unit.Nanos(math.Floor(float64(worth) * float64(float32(float64(cr.Quality)/7))))
+}
+
 // bids are all bids that targeting, creative and funds allow, in the order.
 func (n *naive) bids(imp *naiveImp) (bids []auction.Bid, lines int) {
 	q := n.query(imp)
@@ -110,7 +115,7 @@ func (n *naive) bids(imp *naiveImp) (bids []auction.Bid, lines int) {
 		for cr := l.FirstCreative; cr < l.EndCreative; cr++ {
 			worth := n.worth(l, &n.s.Creatives[cr])
 			if n.s.Reject(q, cr) == campaign.Accepted && (worth > 0 || l.Kind == campaign.House) {
-				bids = append(bids, auction.Bid{Rank: worth, Price: worth, Line: uint32(i), Creative: uint32(cr), Tier: l.Tier})
+				bids = append(bids, auction.Bid{Rank: rankOf(worth, &n.s.Creatives[cr]), Price: worth, Line: uint32(i), Creative: uint32(cr), Tier: l.Tier})
 			}
 		}
 	}

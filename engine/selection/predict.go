@@ -17,7 +17,7 @@ import (
 const batch = 64
 
 // batchGrowth: each further batch of an impression is so many times larger.
-const batchGrowth = 4
+const batchGrowth = 16
 
 // bound is the most that rates can be.
 type bound struct{ ctr, cvr float64 }

@@ -49,10 +49,14 @@ func (s *Selector) Next(lost *[ReasonCount]uint32) (*auction.Bid, bool) {
 // whatever has not been scored stands behind that place, and behind what it
 // could be at most. So the order is that of scoring every candidate, ties and
 // all, and usually one batch is all that is scored.
+//
+// Where too many lines compete (Config.ScoredMax) the ranking holds them by what
+// counts say they are worth, and those that it holds are scored and come before
+// the others. Bounds alone would not bound the work: a forest's are wide.
 func (s *Selector) nextScored(lost *[ReasonCount]uint32) (*auction.Bid, bool) {
 	for {
 		done := s.scans > 0 && s.ranking.Exhausted()
-		if len(s.waiting) > 0 && (done || !auction.Before(&s.taken, &s.waiting[0].Bid)) {
+		if len(s.waiting) > 0 && (done || s.preranked || !auction.Before(&s.taken, &s.waiting[0].Bid)) {
 			s.best = s.popScored()
 			return &s.best.Bid, true
 		}
@@ -172,8 +176,13 @@ func (s *Selector) beginScan() {
 		s.ranking.Reset()
 		return
 	}
-	s.ranking.Select(batch, batchGrowth)
 	s.bounded = false
+	most := s.catalog.cfg.ScoredMax
+	if s.preranked = most > 0 && countFrom(s.match.Words()) > most; s.preranked {
+		s.ranking.Select(most, batchGrowth)
+		return
+	}
+	s.ranking.Select(batch, batchGrowth)
 }
 
 // predicts reports whether worth at this impression is a model's to say: it is
@@ -217,6 +226,9 @@ func (s *Selector) scan(lost *[ReasonCount]uint32) {
 				lost[Paced]++
 				continue
 			}
+			if s.preranked && l.Pricing != campaign.CPM {
+				price = s.mostScored(l) // a model may see more in it than counts do
+			}
 			if r := s.hopeless(i, l, price); r != Won {
 				lost[r]++
 				continue
@@ -230,13 +242,10 @@ func (s *Selector) scan(lost *[ReasonCount]uint32) {
 func (s *Selector) most(i campaign.LineIndex, l *campaign.LineItem) (price, rank unit.Nanos) {
 	c := s.catalog
 	switch {
-	case l.Pricing == campaign.CPM || s.atCounts && s.position == 1:
+	case l.Pricing == campaign.CPM || (s.atCounts || s.preranked) && s.position == 1:
 		return c.bounds[i], c.ranks[i]
-	case s.scoring:
-		if !s.bounded {
-			s.bound, s.bounded = s.predictor.begin(s, s.arm, s.candidates > batch), true
-		}
-		price = expected(l, s.bound.ctr, s.bound.cvr)
+	case s.scoring && !s.preranked:
+		price = s.mostScored(l)
 		return price, weigh(price, c.lineWeights[i])
 	}
 	for cr := l.FirstCreative; cr < l.EndCreative; cr++ {
@@ -244,6 +253,14 @@ func (s *Selector) most(i campaign.LineIndex, l *campaign.LineItem) (price, rank
 		price, rank = max(price, p), max(rank, weigh(p, c.weights[cr]))
 	}
 	return price, rank
+}
+
+// mostScored is the most that a model can find an impression of the line worth.
+func (s *Selector) mostScored(l *campaign.LineItem) unit.Nanos {
+	if !s.bounded {
+		s.bound, s.bounded = s.predictor.begin(s, s.arm, !s.preranked && s.candidates > batch), true
+	}
+	return expected(l, s.bound.ctr, s.bound.cvr)
 }
 
 // price is what an impression of the creative is worth without scoring, on the
@@ -278,7 +295,7 @@ func scale(v unit.Nanos, by float64) unit.Nanos {
 // where that is still to be scored, at the most it can be.
 func (s *Selector) offer(i campaign.LineIndex, l *campaign.LineItem, lost *[ReasonCount]uint32) {
 	c := s.catalog
-	bounded := s.scoring && l.Pricing != campaign.CPM
+	bounded := s.scoring && !s.preranked && l.Pricing != campaign.CPM
 	for cr := l.FirstCreative; cr < l.EndCreative; cr++ {
 		if r := c.Snapshot.Reject(&s.query, cr); r != campaign.Accepted {
 			lost[rejected(r)]++

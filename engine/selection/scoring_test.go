@@ -12,6 +12,7 @@ import (
 	"millrace/engine/auction"
 	"millrace/models/bundle"
 	"millrace/models/bundle/bundletest"
+	trained "millrace/models/bundle/demo"
 	"millrace/models/coldstart"
 	"millrace/models/feature"
 	"millrace/models/ladder"
@@ -127,7 +128,7 @@ func TestScoringEqualsScoringAll(t *testing.T) {
 		snap := catalogtest.Compete(catalogtest.Snapshot(o))
 		qualities(r, snap)
 		cfg := Default()
-		cfg.Format[openrtb.BannerMedia] = 1.25
+		cfg.Format[openrtb.BannerMedia], cfg.ScoredMax = 1.25, 0
 		bo := bundletest.Usual()
 		bo.Seed, bo.Trees, bo.Leaves = seed, 20, 16
 		s := modelled(t, snap, cfg, bundletest.Synthetic(bo), nil)
@@ -163,6 +164,60 @@ func TestScoringEqualsScoringAll(t *testing.T) {
 	t.Logf("%d bids compared; %d of %d candidates scored when the first came up", compared, scored, all)
 	if compared < 1000 {
 		t.Error("the test shows too little")
+	}
+}
+
+// TestPrerank: with more lines than ScoredMax those that look best by counts are
+// scored and ordered by their scores; no more than that is scored before the
+// first bid.
+func TestPrerank(t *testing.T) {
+	o := catalogtest.Options{Lines: 900, Seed: 4, Tight: true}
+	snap := catalogtest.Compete(catalogtest.Snapshot(o))
+	cfg := Default()
+	cfg.ScoredMax = 40
+	s := modelled(t, snap, cfg, bundletest.Synthetic(bundletest.Usual()), nil)
+	plain := NewSelector(Prepare(snap, cfg), NewRates(), newCaps(t), nil)
+	views := parsed(t, 40, o, "")
+	checked := 0
+	for i := range views {
+		var lost [ReasonCount]uint32
+		var counts, got []auction.Bid
+		for k, s := range []*Selector{plain, s} {
+			s.Begin(&views[i], User{ID: testUser, Known: true}, Choice{}, 0, startWall)
+			s.BeginImp(&views[i].Imp[0])
+			for b, ok := s.Next(&lost); ok; b, ok = s.Next(&lost) {
+				if k == 0 {
+					counts = append(counts, *b)
+				} else if got = append(got, *b); len(got) == 1 && s.Scores() > cfg.ScoredMax {
+					t.Fatalf("%d scored before the first bid", s.Scores())
+				}
+			}
+		}
+		if !s.preranked || len(counts) <= cfg.ScoredMax {
+			continue
+		}
+		checked++
+		creatives := func(bids []auction.Bid) (list []uint32) {
+			for _, b := range bids[:cfg.ScoredMax] {
+				list = append(list, b.Creative)
+			}
+			slices.Sort(list)
+			return list
+		}
+		if !slices.Equal(creatives(got), creatives(counts)) {
+			t.Fatalf("request %d: the first %d by counts are not those that were scored", i, cfg.ScoredMax)
+		}
+		if !slices.IsSortedFunc(got[:cfg.ScoredMax], func(a, b auction.Bid) int {
+			if auction.Before(&a, &b) {
+				return -1
+			}
+			return 1
+		}) {
+			t.Fatalf("request %d: not in the order of their scores", i)
+		}
+	}
+	if checked == 0 {
+		t.Error("no request had so many candidates: the test shows nothing")
 	}
 }
 
@@ -361,6 +416,38 @@ func BenchmarkScoring(b *testing.B) {
 			b.ReportMetric(float64(scores)/float64(calls), "scores/op")
 			b.ReportMetric(float64(candidates)/float64(calls), "candidates/op")
 			b.ReportMetric(float64(s.arm.model.Bytes())/float64(max(s.arm.model.Ads(), 1)), "B/ad")
+		})
+	}
+}
+
+// BenchmarkPrepareModel makes a trained bundle ready for a catalog: from
+// nothing, and when one ad in a hundred has changed.
+func BenchmarkPrepareModel(b *testing.B) {
+	m, err := bundle.Open(trained.File(), trained.Keys(), feature.Default(), bundle.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	snap := catalogtest.Compete(catalogtest.Snapshot(catalogtest.Options{Lines: 100_000, Seed: 1}))
+	first, err := PrepareModel(m, snap, nil, startWall, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	totals := map[unit.CreativeID]Counts{}
+	for i := 0; i < len(snap.Creatives); i += 100 {
+		totals[snap.Creatives[i].ID] = Counts{uint64(1000 + i), uint64(i), 3}
+	}
+	for _, c := range []struct {
+		name string
+		prev *Model
+	}{{"whole", nil}, {"incremental", first}} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := PrepareModel(m, snap, totals, startWall, c.prev); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(first.Ads()), "ads")
+			b.ReportMetric(float64(first.Bytes())/float64(first.Ads()), "B/ad")
 		})
 	}
 }

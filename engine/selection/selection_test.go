@@ -156,6 +156,7 @@ func TestOrderEqualsNaive(t *testing.T) {
 func compareCatalog(t *testing.T, o catalogtest.Options) (compared, won int) {
 	r := rand.New(rand.NewPCG(o.Seed, 5))
 	snap := catalogtest.Snapshot(o)
+	qualities(r, snap)
 	n := &naive{s: snap, seen: map[unit.CreativeID]*Counts{}, dry: map[campaign.AccountIndex]bool{}, shown: map[unit.LineID]int{}}
 	s := NewSelector(Prepare(snap, Default()), NewRates(), newCaps(t), nil)
 	history(r, s, n)

@@ -55,6 +55,7 @@ type Selector struct {
 	position   float64 // scales rates that no model predicts
 	atCounts   bool    // predicted lines are worth what the catalog's columns say
 	scoring    bool    // they are worth what the arm's model says
+	preranked  bool    // of the best by counts, for there are too many
 	bounded    bool    // it has begun the impression, and bound is
 	bound      bound   // the most that it can say
 	taken      auction.Bid

@@ -10,6 +10,13 @@
 //	Seen         what a user of this shard saw or clicked, posted by another shard
 //	Wake         the journal is durable further than before
 //
+// # Predicting
+//
+// A request is decided by one arm of a rollout (which model) on one rung of the
+// shard's ladder (how much work), chosen at its beginning. Models come ready made
+// and are swapped inside a turn, with or without a catalog. What chose a win
+// stands in its tokens, so that the events that follow can be held against it.
+//
 // # Lifetimes
 //
 // A Context is one request on its way. It belongs to the gateway until it is

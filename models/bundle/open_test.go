@@ -115,30 +115,26 @@ func partOf(file []byte, name string) []byte {
 	return nil
 }
 
-func TestRefusals(t *testing.T) {
-	good := bundletest.File(t, bundletest.Options{Version: 5})
+// refusal is a file and why it must be refused.
+type refusal struct {
+	name   string
+	file   []byte
+	reason bundle.Reason
+	words  string
+}
+
+// refusedForms are files whose header, signature or manifest is at fault.
+func refusedForms(good []byte) []refusal {
 	_, manifest, parts := split(good)
 	edit := func(at int, to byte) []byte {
 		b := slices.Clone(good)
 		b[at] ^= to
 		return b
 	}
-	replace := func(name, old, new string) []byte {
-		text := partOf(good, name)
-		if !bytes.Contains(text, []byte(old)) {
-			t.Fatalf("%s has no %q", name, old)
-		}
-		return withPart(good, name, bytes.Replace(text, []byte(old), []byte(new), 1))
-	}
 	raw := func(text string) []byte { return signed(bundletest.Key("test"), []byte(text), parts) }
 	unsigned := slices.Clone(good)
 	clear(unsigned[16:header])
-	cases := []struct {
-		name   string
-		file   []byte
-		reason bundle.Reason
-		words  string
-	}{
+	return []refusal{
 		{"empty", nil, bundle.NotABundle, "millrace model sign"},
 		{"other file", []byte(strings.Repeat("tree\n", 100)), bundle.NotABundle, "does not begin"},
 		{"a manifest", []byte(`{"format":1}`), bundle.NotABundle, "JSON"},
@@ -174,6 +170,20 @@ func TestRefusals(t *testing.T) {
 		{"version 0", remade(good, func(m *bundle.Manifest) { m.Version = 0 }), bundle.BadManifest, "version"},
 		{"other schema", remade(good, func(m *bundle.Manifest) { m.SchemaSHA256 = strings.Repeat("ab", 32) }), bundle.WrongSchema, "abababababab"},
 		{"schema part is another", withPart(good, "schema", []byte("{}")), bundle.WrongSchema, "carries"},
+	}
+}
+
+// refusedParts are files of good form, signed by a trusted key, with a part at
+// fault.
+func refusedParts(t *testing.T, good []byte) []refusal {
+	replace := func(name, old, new string) []byte {
+		text := partOf(good, name)
+		if !bytes.Contains(text, []byte(old)) {
+			t.Fatalf("%s has no %q", name, old)
+		}
+		return withPart(good, name, bytes.Replace(text, []byte(old), []byte(new), 1))
+	}
+	return []refusal{
 		{"no model", withPart(good, "ctr", []byte("hello")), bundle.BadModel, "part ctr"},
 		{"empty model", withPart(good, "cvr", nil), bundle.BadModel, "part cvr"},
 		{"regression", replace("ctr", "objective=binary sigmoid:1", "objective=regression"), bundle.BadModel, "regression"},
@@ -193,7 +203,11 @@ func TestRefusals(t *testing.T) {
 		{"another rate", replace("golden", `"cvr":0.`, `"cvr":0.9`), bundle.GoldenMismatch, "after calibration"},
 		{"the very last bit", withPart(good, "golden", nudged(partOf(good, "golden"))), bundle.GoldenMismatch, "raw score"},
 	}
-	for _, c := range cases {
+}
+
+func TestRefusals(t *testing.T) {
+	good := bundletest.File(t, bundletest.Options{Version: 5})
+	for _, c := range append(refusedForms(good), refusedParts(t, good)...) {
 		t.Run(c.name, func(t *testing.T) {
 			r := reasonOf(t, c.file, bundle.Options{})
 			if r.Reason != c.reason || !strings.Contains(r.Error(), c.words) {

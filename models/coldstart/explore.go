@@ -59,7 +59,8 @@ type Config struct {
 	Epsilon float64
 	// NewBelow is how many impressions make an ad an old one: not explored.
 	NewBelow uint64
-	// Draws is how many samples Thompson's probabilities are made of.
+	// Draws is how many samples Thompson's probabilities are made of. A draw
+	// of one candidate costs about 80 ns.
 	Draws int
 	// RequestShare is what one request may give up of what it expects to earn,
 	// TotalShare what all requests together may; 0.01 is 1 %.

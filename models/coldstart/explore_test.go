@@ -99,6 +99,9 @@ func TestExplorationTakesAnything(t *testing.T) {
 // each candidate is chosen as often as its propensities say. And Thompson's are
 // the chances of being the best.
 func TestPropensitiesAreExact(t *testing.T) {
+	if testing.Short() {
+		t.Skip("statistics take seconds, under the race detector minutes")
+	}
 	list := []Candidate{{1, Prior{0.02, 1e5}, 1e5}, {1, Prior{0.018, 100}, 100}, {1, Prior{0.012, 50}, 50}, {1.5, Prior{0.01, 300}, 300}}
 	for i := range list {
 		list[i].Value *= 1e9
@@ -209,6 +212,9 @@ func learn(seed uint64, cfg Config, rate, known float64, prior Prior, n uint64) 
 // among k candidates that may be explored, whatever else is believed of it:
 // none is chosen with less than ε(n)/k.
 func TestNewAdsAreLearntWithinTheBound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("statistics take seconds, under the race detector minutes")
+	}
 	prior := Prior{0.02, 60}
 	for _, c := range []struct {
 		rate, known, epsilon float64
@@ -304,6 +310,9 @@ func logged(m Method, seed uint64, rates []float64, choices int) []offpolicy.Res
 // The log of an exploring policy tells what another policy would have earned:
 // over several logs the estimates centre on the truth.
 func TestLoggedPropensitiesValueOtherPolicies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("statistics take seconds, under the race detector minutes")
+	}
 	rates := []float64{0.02, 0.03, 0.05, 0.01}
 	truths := append(rates[:4:4], 0.0275)
 	const runs = 12

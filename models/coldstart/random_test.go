@@ -58,6 +58,9 @@ func TestDistributions(t *testing.T) {
 // The share of draws below a point is the distribution function there, known in
 // closed form for these shapes.
 func TestBetaHasItsShape(t *testing.T) {
+	if testing.Short() {
+		t.Skip("statistics take seconds, under the race detector minutes")
+	}
 	const n = 100_000
 	for _, c := range []struct {
 		a, b float64

@@ -68,6 +68,9 @@ func TestEstimateStaysAProbability(t *testing.T) {
 
 // Groups whose rates are drawn from a known Beta distribution: the fit finds it.
 func TestFitFindsTheSpread(t *testing.T) {
+	if testing.Short() {
+		t.Skip("statistics take seconds, under the race detector minutes")
+	}
 	r := NewRandom(3)
 	for _, want := range []Prior{{0.02, 50}, {0.01, 500}, {0.3, 10}, {0.05, 5000}} {
 		a, b := want.shapes()

@@ -165,7 +165,7 @@ func python(t *testing.T) (interpreter, root string) {
 		interpreter = filepath.Join(root, ".venv", "bin", "python")
 	}
 	// Read, so that go test knows what its cached answer depends on.
-	for _, module := range []string{"encode.py", "schema.py", "xxh64.py", "__main__.py"} {
+	for _, module := range []string{"encode.py", "schema.py", "xxh64.py", "__main__.py", "join.py", "profile.py", "world.py", "eventlog.py"} {
 		if _, err := os.ReadFile(filepath.Join(root, "tools/train", module)); err != nil {
 			t.Fatal(err)
 		}
@@ -176,24 +176,84 @@ func python(t *testing.T) (interpreter, root string) {
 	return interpreter, root
 }
 
+// trainer runs python -m tools.train.
+func trainer(t *testing.T, args ...string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("the trainer is not run in short mode")
+	}
+	interpreter, root := python(t)
+	cmd := exec.Command(interpreter, append([]string{"-m", "tools.train"}, args...)...)
+	cmd.Dir = root
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd.Args, err, text)
+	}
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func trainerEncodes(t *testing.T, raw []byte) []byte {
 	t.Helper()
-	interpreter, root := python(t)
 	dir := t.TempDir()
 	in, out := filepath.Join(dir, "raw"), filepath.Join(dir, "rows")
 	if err := os.WriteFile(in, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(interpreter, "-m", "tools.train", "encode", in, out)
-	cmd.Dir = root
-	if text, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", cmd.Args, err, text)
+	trainer(t, "encode", in, out)
+	return readFile(t, out)
+}
+
+// parseRaw reads what rawInputs.bytes, or the trainer, wrote.
+func parseRaw(s *Schema, b []byte) *rawInputs {
+	take := func(n int) []byte {
+		head := b[:n]
+		b = b[n:]
+		return head
 	}
-	rows, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
+	rows := int(binary.LittleEndian.Uint32(take(4)))
+	r := &rawInputs{rows: rows, numbers: make([][]float64, len(s.Inputs)), texts: make([][][]byte, len(s.Inputs)), ages: make([][]time.Duration, len(s.Inputs))}
+	for i := range s.Inputs {
+		if s.Inputs[i].Text {
+			sizes := take(4 * rows)
+			for ; len(sizes) > 0; sizes = sizes[4:] {
+				var w []byte
+				if size := binary.LittleEndian.Uint32(sizes); size != math.MaxUint32 {
+					w = take(int(size))
+				}
+				r.texts[i] = append(r.texts[i], w)
+			}
+		} else {
+			for v := take(8 * rows); len(v) > 0; v = v[8:] {
+				r.numbers[i] = append(r.numbers[i], math.Float64frombits(binary.LittleEndian.Uint64(v)))
+			}
+		}
+		for age := take(8 * rows); len(age) > 0; age = age[8:] {
+			r.ages[i] = append(r.ages[i], time.Duration(binary.LittleEndian.Uint64(age)))
+		}
 	}
-	return rows
+	return r
+}
+
+// TestParityOfTrainingRows: rows that a model would be trained on (a log in
+// Parquet, joined to its past) are what the server makes of the same inputs.
+func TestParityOfTrainingRows(t *testing.T) {
+	dir := t.TempDir()
+	log, raw, rows := filepath.Join(dir, "log"), filepath.Join(dir, "raw"), filepath.Join(dir, "rows")
+	trainer(t, "synth", "--out", log, "--impressions", "100000", "--users", "5000")
+	trainer(t, "encode", "--log", log, raw, rows)
+	s := Default()
+	r := parseRaw(s, readFile(t, raw))
+	if r.rows != 100_000 {
+		t.Fatalf("%d rows", r.rows)
+	}
+	compare(t, s, r.encode(s), readFile(t, rows))
 }
 
 // TestParityWithTrainer: what the trainer's encoder makes of 120,000 random rows
@@ -214,9 +274,5 @@ func TestParityGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	compare(t, s, r.encode(s), want)
+	compare(t, s, r.encode(s), readFile(t, golden))
 }

@@ -248,3 +248,30 @@ func FuzzKernels(f *testing.F) {
 		w.check(t, w.c.NewScorer())
 	})
 }
+
+// Random forests, so that it needs no trained model: nodes prune each other less
+// than in a trained one. bench/models has figures that mean something.
+func BenchmarkScore(b *testing.B) {
+	r := rand.New(rand.NewPCG(7, 7))
+	w := newWorld(b, r, shape{trees: 100, leaves: 64, exact: true, split: Split{70, 30, 12}}, 100)
+	s := w.c.NewScorer()
+	out := make([]float64, len(w.picks))
+	for _, k := range kernels[1:] {
+		b.Run(k.String(), func(b *testing.B) {
+			b.ReportAllocs()
+			s.Use(k)
+			for b.Loop() {
+				s.Begin(w.request)
+				s.Score(w.masks, w.picks, w.cross, out)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(w.picks)), "ns/candidate")
+		})
+	}
+	b.Run("bounds", func(b *testing.B) {
+		s.Use(KernelAuto)
+		s.Begin(w.request)
+		for b.Loop() {
+			s.Bounds()
+		}
+	})
+}

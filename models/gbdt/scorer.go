@@ -70,8 +70,16 @@ func (s *Scorer) Begin(request []float32) {
 	if len(request) != s.model.split.Request {
 		panic(fmt.Sprintf("gbdt: a request of %d columns, the model's split has %d", len(request), s.model.split.Request))
 	}
-	for v := range s.request {
-		s.request[v] = s.model.views[RequestSide][v].read(request)
+	views := s.model.views[RequestSide]
+	for i := range views {
+		v := &views[i]
+		x := request[v.column]
+		if v.kind > viewZero {
+			x = v.read(request)
+		} else if x != x {
+			x = v.missing()
+		}
+		s.request[i] = x
 	}
 	s.begun, s.flatBegun = false, false
 }

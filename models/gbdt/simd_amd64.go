@@ -29,15 +29,28 @@ const (
 // simdTables are the request side's nodes as narrowAVX512 reads them: 8 words
 // go side by side, a round is one node of each, and rounds come in pairs.
 type simdTables struct {
-	rounds  []uint64 // roundBytes a pair: 16 thresholds, then what to keep
-	numbers []uint64 // roundViewBytes a pair: 16 numbers of views
-	counts  []uint32 // pairs of rounds, by 8 words
+	rounds  []uint64  // roundBytes a pair: 16 thresholds, then what to keep
+	numbers []uint64  // roundViewBytes a pair: 16 numbers of views
+	counts  []uint32  // pairs of rounds, by 8 words
+	packed  []float64 // of a Float32 forest: its leaves as pack32 has them
 }
 
 func (t *simdTables) build(c *Compiled) {
-	if !hasSIMD || len(c.views[RequestSide]) > simdViews {
+	if !hasSIMD {
 		return
 	}
+	if c.float32 {
+		t.packed = make([]float64, len(c.leaves))
+		for i, x := range c.leaves {
+			t.packed[i] = pack32(float32(x))
+		}
+	}
+	if len(c.views[RequestSide]) <= simdViews {
+		t.buildRounds(c)
+	}
+}
+
+func (t *simdTables) buildRounds(c *Compiled) {
 	var rounds, numbers []byte
 	for first := 0; first < c.words; first += 8 {
 		most := int32(0)
@@ -76,7 +89,9 @@ func alignedBytes(b []byte) []uint64 {
 	return words
 }
 
-func (t *simdTables) bytes() int { return 8*(len(t.rounds)+len(t.numbers)) + 4*len(t.counts) }
+func (t *simdTables) bytes() int {
+	return 8*(len(t.rounds)+len(t.numbers)+len(t.packed)) + 4*len(t.counts)
+}
 
 // narrowArgs, turnArgs and passArgs are read by offset in assembly.
 type narrowArgs struct {
@@ -106,6 +121,7 @@ type passArgs struct {
 type simdPass struct {
 	scratch []uint64
 	pairs   [lanes]int // where each candidate's pair columns begin, in bytes
+	placed  int        // for how many candidates that holds
 }
 
 // scratchBytes is what a pass of lanes candidates keeps in scratch: masks of 9
@@ -171,11 +187,32 @@ func (s *pass) runSIMD(c *Compiled, p *program, m *AdMasks, cross []float32) boo
 		return false
 	}
 	groups := passGroups((s.n + 7) / 8)
-	for i := range s.sums {
-		s.sums[i] = c.start
+	start := c.start
+	if c.float32 {
+		start = pack32(float32(start))
 	}
-	if len(p.steps) == 0 {
-		return true
+	for i := range s.sums {
+		s.sums[i] = start
+	}
+	if len(p.steps) > 0 {
+		s.passSIMD(c, p, m, cross, groups)
+	}
+	if c.float32 {
+		for i, x := range s.sums {
+			s.sums[i] = float64(math.Float32frombits(uint32(math.Float64bits(x))))
+		}
+	}
+	return true
+}
+
+// pack32 puts a float32 where a float32 model's kernels have it: in the low half
+// of a lane.
+func pack32(x float32) float64 { return math.Float64frombits(uint64(math.Float32bits(x))) }
+
+func (s *pass) passSIMD(c *Compiled, p *program, m *AdMasks, cross []float32, groups int) {
+	leaves := c.leaves
+	if c.float32 {
+		leaves = c.simd.packed
 	}
 	for i := s.n; i < 8*groups; i++ {
 		s.rows[i] = s.rows[0] // lanes that nobody looks at need a row all the same
@@ -189,7 +226,7 @@ func (s *pass) runSIMD(c *Compiled, p *program, m *AdMasks, cross []float32) boo
 		lefts:    unsafe.Pointer(unsafe.SliceData(p.lefts)),
 		tests:    unsafe.Pointer(unsafe.SliceData(p.tests)),
 		pairs:    unsafe.Pointer(unsafe.SliceData(s.pairs)),
-		leaves:   unsafe.Pointer(&c.leaves[0]),
+		leaves:   unsafe.Pointer(&leaves[0]),
 		sums:     unsafe.Pointer(&s.sums[0]),
 		scratch:  unsafe.Pointer(&s.simd.scratch[0]),
 		masks:    unsafe.Pointer(&m.masks[0]),
@@ -197,7 +234,6 @@ func (s *pass) runSIMD(c *Compiled, p *program, m *AdMasks, cross []float32) boo
 		rowEnd:   uintptr(unsafe.Pointer(&m.masks[0])) + uintptr(c.stride)*8,
 	}
 	runPass(groups, c.float32, (*byte)(unsafe.Pointer(&a)))
-	return true
 }
 
 // passGroups is the smallest kernel for so many groups of 8 candidates.
@@ -238,8 +274,11 @@ func runPass(groups int, f32 bool, a *byte) {
 // turnSIMD brings the pair side's views to rows of candidates.
 func (s *pass) turnSIMD(c *Compiled, cross []float32, groups int) {
 	width := c.split.Cross
-	for i := range 8 * groups {
-		s.simd.pairs[i] = min(i, s.n-1) * width * 4
+	if s.simd.placed != s.n {
+		s.simd.placed = s.n
+		for i := range 8 * groups {
+			s.simd.pairs[i] = min(i, s.n-1) * width * 4
+		}
 	}
 	for i, column := range c.pairRows.eights {
 		a := turnArgs{

@@ -3,7 +3,11 @@
 package gbdt
 
 import (
+	"bytes"
 	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"unsafe"
 )
@@ -92,6 +96,35 @@ func comparePrograms(t *testing.T, a, b *program, words int) {
 	for i := range a.lefts {
 		if a.lefts[i] != b.lefts[i] || a.tests[i] != b.tests[i] {
 			t.Fatalf("node %d differs from the twin's", i)
+		}
+	}
+}
+
+// What is committed is what the generator makes.
+func TestAssemblyIsGenerated(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the generator")
+	}
+	dir := t.TempDir()
+	files := []string{"kernels_amd64.s", "kernels_amd64.go"}
+	cmd := exec.Command("go", "run", "./internal/asm", "-out", filepath.Join(dir, files[0]), "-stubs", filepath.Join(dir, files[1]), "-pkg", "gbdt")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, name := range files {
+		want, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		have, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The first line has the generator's arguments.
+		_, want, _ = bytes.Cut(want, []byte("\n"))
+		_, have, _ = bytes.Cut(have, []byte("\n"))
+		if !bytes.Equal(have, want) {
+			t.Errorf("%s is not what internal/asm makes: go generate ./models/gbdt", name)
 		}
 	}
 }

@@ -36,6 +36,9 @@ func allowed(runs int, alpha float64) int {
 }
 
 func TestEvidenceOfRateHasBoundedFalseAlarms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("statistics take seconds, under the race detector minutes")
+	}
 	const runs, alpha, impressions = 600, 0.05, 20_000
 	threshold := -math.Log(alpha)
 	for _, side := range []struct {
@@ -65,6 +68,9 @@ func TestEvidenceOfRateHasBoundedFalseAlarms(t *testing.T) {
 }
 
 func TestEvidenceOfLossHasBoundedFalseAlarms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("statistics take seconds, under the race detector minutes")
+	}
 	const runs, alpha, impressions = 400, 0.05, 10_000
 	threshold := -math.Log(alpha)
 	n := everExceeds(runs, func(r *rand.Rand) bool {
@@ -99,6 +105,9 @@ func TestEvidenceOfLossHasBoundedFalseAlarms(t *testing.T) {
 }
 
 func TestRevenueTestHasBoundedFalseAlarms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("statistics take seconds, under the race detector minutes")
+	}
 	const runs, alpha = 1500, 0.05
 	n := everExceeds(runs, func(r *rand.Rand) bool {
 		var c [arms]Counts

@@ -138,6 +138,9 @@ func TestRolloutJudgesWhatItMeets(t *testing.T) {
 // A challenger as good as the stable model is rolled back no more often than
 // the plan says.
 func TestFalseRollbacksAreBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("statistics take seconds, under the race detector minutes")
+	}
 	const runs = 60
 	n := 0
 	for seed := range uint64(runs) {

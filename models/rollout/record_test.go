@@ -67,91 +67,102 @@ func TestUsersKeepTheirArm(t *testing.T) {
 	}
 }
 
-// Events in any order on any number of shards come to the same totals, which a
-// naive count confirms.
-func TestTotalsDoNotDependOnShardsOrOrder(t *testing.T) {
-	const maturity = time.Minute
-	r := rand.New(rand.NewPCG(3, 3))
-	type happening struct {
-		bid   *Bid
-		click bool
-		gain  unit.Nanos
-	}
-	var all []happening
-	var want struct {
-		impressions, clicks uint64
-		loss                [arms][arms]float64
-		revenue             [arms]int64
-	}
+// happening is an impression and what came of it.
+type happening struct {
+	bid   *Bid
+	click bool
+	gain  unit.Nanos
+}
+
+// happenings of thirty seconds.
+func happenings(r *rand.Rand) (all []happening) {
 	for i := range 3000 {
-		h := happening{bid: bidOf(r.Uint64(), unit.MonoTime(i)*unit.MonoTime(10*time.Millisecond), r.Float32()*0.1, r.Float32()*0.1), click: r.IntN(5) == 0, gain: unit.Nanos(r.IntN(1_000_000))}
-		all = append(all, h)
-		want.impressions++
+		all = append(all, happening{
+			bid:   bidOf(r.Uint64(), unit.MonoTime(i)*unit.MonoTime(10*time.Millisecond), r.Float32()*0.1, r.Float32()*0.1),
+			click: r.IntN(5) == 0, gain: unit.Nanos(r.IntN(1_000_000)),
+		})
+	}
+	return all
+}
+
+// counted tells each shard what happened to its users, in the order given.
+func counted(shards int, all []happening, order []int) Totals {
+	const maturity = time.Minute
+	list := make([]Recorder, shards)
+	for i := range list {
+		list[i] = recorder(maturity)
+	}
+	now := unit.MonoTime(30 * time.Second)
+	for _, i := range order {
+		h := &all[i]
+		s := &list[h.bid.User%uint64(shards)]
+		s.Impression(h.bid, now)
+		if h.click {
+			s.Click(h.bid, now)
+		}
+		s.Revenue(h.bid, h.gain, now)
+	}
+	sum := Totals{Epoch: canary.Epoch}
+	for i := range list {
+		sum.Add(list[i].Totals(now.Add(2 * maturity)))
+	}
+	return sum
+}
+
+// Events in any order on any number of shards come to the same totals.
+func TestTotalsDoNotDependOnShardsOrOrder(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	all := happenings(r)
+	one := counted(1, all, r.Perm(len(all)))
+	for _, shards := range []int{1, 2, 7} {
+		if got := counted(shards, all, r.Perm(len(all))); !reflect.DeepEqual(got, one) {
+			t.Errorf("%d shards: other totals than one shard", shards)
+		}
+	}
+}
+
+// A naive count in floating point confirms the totals.
+func TestTotalsAreTheSums(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	all := happenings(r)
+	got := counted(2, all, r.Perm(len(all)))
+	var clicks uint64
+	var loss [arms][arms]float64
+	var revenue [arms]int64
+	for _, h := range all {
 		for m := range arms {
 			p := float64(h.bid.Rates[m])
-			if h.click {
-				want.loss[h.bid.Arm][m] -= math.Log(p)
-			} else {
-				want.loss[h.bid.Arm][m] -= math.Log1p(-p)
+			if !h.click {
+				p = 1 - p
 			}
+			loss[h.bid.Arm][m] -= math.Log(p)
 		}
 		if h.click {
-			want.clicks++
+			clicks++
 		}
-		want.revenue[h.bid.Arm] += int64(h.gain)
+		revenue[h.bid.Arm] += int64(h.gain)
 	}
-	count := func(shards int, shuffled bool) Totals {
-		list := make([]Recorder, shards)
-		for i := range list {
-			list[i] = recorder(maturity)
-		}
-		order := r.Perm(len(all))
-		now := unit.MonoTime(30 * time.Second)
-		for i := range all {
-			h := &all[i]
-			if shuffled {
-				h = &all[order[i]]
-			}
-			s := &list[h.bid.User%uint64(shards)]
-			s.Impression(h.bid, now)
-			if h.click {
-				s.Click(h.bid, now)
-			}
-			s.Revenue(h.bid, h.gain, now)
-		}
-		sum := Totals{Epoch: canary.Epoch}
-		for i := range list {
-			sum.Add(list[i].Totals(now.Add(2 * maturity)))
-		}
-		return sum
+	both := got.both()
+	if both.Impressions != uint64(len(all)) || both.Clicks != clicks || got.Late != 0 {
+		t.Errorf("%d impressions, %d clicks, %d late; want %d, %d, 0", both.Impressions, both.Clicks, got.Late, len(all), clicks)
 	}
-	one := count(1, false)
-	for _, shards := range []int{1, 2, 7} {
-		if got := count(shards, true); !reflect.DeepEqual(got, one) {
-			t.Errorf("%d shards, shuffled: other totals than one shard in order", shards)
-		}
-	}
-	both := one.both()
-	if both.Impressions != want.impressions || both.Clicks != want.clicks || one.Late != 0 {
-		t.Errorf("%d impressions, %d clicks, %d late; want %d, %d, 0", both.Impressions, both.Clicks, one.Late, want.impressions, want.clicks)
-	}
-	report := Compare(&canary, &one)
 	for a := range arms {
+		sum := int64(0)
+		for g := range groups {
+			sum += got.Arms[a].GroupRevenue[g]
+		}
+		if sum != revenue[a] {
+			t.Errorf("arm %v: revenue %d, want %d", a, sum, revenue[a])
+		}
 		for m := range arms {
-			if got := float64(one.Arms[a].Loss[m]) / (1 << 30); math.Abs(got-want.loss[a][m]) > 1e-4 {
-				t.Errorf("arm %v, model %v: log loss %v, want %v", a, m, got, want.loss[a][m])
+			if v := float64(got.Arms[a].Loss[m]) / one; math.Abs(v-loss[a][m]) > 1e-4 {
+				t.Errorf("arm %v, model %v: log loss %v, want %v", a, m, v, loss[a][m])
 			}
 		}
-		got := int64(0)
-		for g := range groups {
-			got += one.Arms[a].GroupRevenue[g]
-		}
-		if got != want.revenue[a] {
-			t.Errorf("arm %v: revenue %d, want %d", a, got, want.revenue[a])
-		}
 	}
-	if got := report.Arms[0].Impressions + report.Arms[1].Impressions; got != want.impressions {
-		t.Errorf("the report has %d impressions", got)
+	report := Compare(&canary, &got)
+	if n := report.Arms[0].Impressions + report.Arms[1].Impressions; n != uint64(len(all)) || report.Impressions != n {
+		t.Errorf("the report has %d and %d impressions", n, report.Impressions)
 	}
 }
 

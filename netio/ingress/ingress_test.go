@@ -131,6 +131,11 @@ func post(path, body string) string {
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
 }
 
+// gzipped is a request with a body that says it is gzip.
+func gzipped(body string) string {
+	return fmt.Sprintf("POST /z HTTP/1.1\r\nHost: h\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
 func zip(s string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -159,6 +164,9 @@ func TestRequestForms(t *testing.T) {
 		"close":         {"GET /x HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", 200, "GET /x ", true},
 		"no length":     {"POST /x HTTP/1.1\r\n" + host + "\r\n", 411, "", true},
 		"bad line":      {"GARBAGE\r\n\r\n", 400, "", true},
+		"two members":   {gzipped(zipped + zipped), 200, "POST /z hello hello hellohello hello hello", false},
+		"gzip and more": {gzipped(zipped + "more"), 400, "", true},
+		"cut gzip":      {gzipped(zipped[:len(zipped)-4]), 400, "", true},
 		"bad gzip":      {"POST /z HTTP/1.1\r\n" + host + "Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", 400, "", true},
 		"deflate":       {"POST /z HTTP/1.1\r\n" + host + "Content-Encoding: br\r\nContent-Length: 3\r\n\r\nabc", 415, "", true},
 		"too large":     {"POST /z HTTP/1.1\r\n" + host + "Content-Length: 99999999\r\n\r\nabc", 413, "", true},

@@ -90,7 +90,11 @@ func expectAffinity(t *testing.T, what string, got, want Affinity, events int) {
 // TestUsersAgainstMap: with room for all, the table says what the whole history
 // says by the definitions.
 func TestUsersAgainstMap(t *testing.T) {
-	for seed := range uint64(20) {
+	seeds := 6
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range uint64(seeds) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		tab, err := NewUsers(UsersConfig{Users: 400, Seed: seed})
 		if err != nil {

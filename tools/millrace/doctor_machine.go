@@ -231,8 +231,11 @@ func syncCost(folder string) (time.Duration, error) {
 	return costs[len(costs)/2].Round(time.Microsecond), nil
 }
 
-// frequencySlotBytes is about what one remembered user and line costs.
-const frequencySlotBytes = 32
+// About what one remembered user and line costs, and one user.
+const (
+	frequencySlotBytes = 32
+	userSlotBytes      = 260
+)
 
 func checkMemory(cfg node.Config) finding {
 	total := machineMemory()
@@ -243,7 +246,7 @@ func checkMemory(cfg node.Config) finding {
 	if total == 0 {
 		return good("not readable here")
 	}
-	need := int64(shardCount(cfg))*int64(cfg.Shard.FrequencySlots)*frequencySlotBytes + 256<<20
+	need := int64(shardCount(cfg))*(int64(cfg.Shard.FrequencySlots)*frequencySlotBytes+int64(cfg.Shard.UserSlots)*userSlotBytes) + 256<<20
 	size := strict.Bytes(total &^ (1<<20 - 1))
 	if int64(cfg.Memory.Limit) > total {
 		return warn("lower memory.limit", "memory.limit is %v, %s memory is %v: the kernel ends the process first", cfg.Memory.Limit, bound, size)

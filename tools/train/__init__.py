@@ -7,3 +7,9 @@
 The columns come from models/feature/schema.json, the file that the server
 encodes by; a test compares the two encoders bit for bit.
 """
+
+import os
+
+# Threads that wait for each other sleep: spinning ones take the cores from
+# whatever else the machine runs, and from each other.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import eventlog, fit, report
-from .encode import encode_file
+from .encode import encode_file, encode_log
 from .poison import KINDS, poison
 from .schema import DEFINITION, Schema
 from .trainers import TRAINERS
@@ -73,7 +73,11 @@ def _short_of(metrics: dict[str, dict]) -> list[str]:
 
 
 def _encode(args: argparse.Namespace) -> int:
-    encode_file(Schema.load(args.schema), args.raw, args.out)
+    schema = Schema.load(args.schema)
+    if args.log:
+        encode_log(schema, args.log, args.raw, args.out)
+    else:
+        encode_file(schema, args.raw, args.out)
     return 0
 
 
@@ -111,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     enc = sub.add_parser("encode", help="encode raw inputs, for the server's parity test")
     enc.add_argument("raw", type=Path)
     enc.add_argument("out", type=Path)
+    enc.add_argument("--log", type=Path, help="write RAW too: the inputs of this log, as training has them")
     enc.add_argument("--schema", type=Path, default=DEFINITION)
     enc.set_defaults(run=_encode)
     return parser

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .schema import Schema, Words
+from . import eventlog
+from .join import join
+from .schema import Inputs, Schema, Words
 
 _MISSING = 0xFFFFFFFF
 
@@ -47,6 +49,31 @@ def read_raw(schema: Schema, data: bytes) -> tuple[dict, dict]:
     if at != len(data):
         raise ValueError(f"the raw file has {len(data)} bytes, {at} were expected: write it for this schema")
     return inputs, ages
+
+
+def write_raw(schema: Schema, inputs: Inputs) -> bytes:
+    """The layout above, of inputs that are all of age 0."""
+    rows = len(next(iter(inputs.values())))
+    out = [rows.to_bytes(4, "little")]
+    for name, info in schema.inputs.items():
+        value = inputs[name]
+        if info.text:
+            sizes = np.array([len(w) for w in value.words] + [_MISSING], "<u4")
+            out += [sizes[value.codes].tobytes(), b"".join(value.words[c] for c in value.codes if c >= 0)]
+        else:
+            out.append(np.asarray(value, "<f8").tobytes())
+        out.append(bytes(8 * rows))
+    return b"".join(out)
+
+
+def encode_log(schema: Schema, log: Path, raw: Path, target: Path) -> int:
+    """Takes a log the way that training does, and writes the raw inputs that the
+    join gave and the rows that a model would be trained on."""
+    inputs = join(eventlog.read(log)).inputs
+    rows = schema.encode(inputs)
+    raw.write_bytes(write_raw(schema, inputs))
+    target.write_bytes(rows.astype("<f4").tobytes())
+    return len(rows)
 
 
 def encode_file(schema: Schema, source: Path, target: Path) -> int:

@@ -198,8 +198,7 @@ func (p *passer) exits() {
 		value := zmm[30+g%2]
 		p.rank(zmm[g], value)
 		VPERMI2PD(p.tableTop, p.tableLow, value)
-		VADDPD(value, p.total(g), p.total(g))
-		p.round(p.total(g))
+		p.add(value, p.total(g), p.total(g))
 	}
 	JMP(LabelRef("next"))
 	Label("part")
@@ -219,11 +218,13 @@ func (p *passer) rank(mask, out VecPhysical) {
 	VPOPCNTQ(out, out)
 }
 
-// round makes a float32 model's sums float32 again.
-func (p *passer) round(v VecPhysical) {
+// add is dst = a + b. A float32 model has its values and sums in the low half of
+// each lane, the upper half zero.
+func (p *passer) add(a Op, b, dst VecPhysical) {
 	if p.float32 {
-		VCVTPD2PS(v, v.AsY())
-		VCVTPS2PD(v.AsY(), v)
+		VADDPS(a, b, dst)
+	} else {
+		VADDPD(a, b, dst)
 	}
 }
 
@@ -258,8 +259,8 @@ func (p *passer) exitsOfPart() {
 		VPERMI2PD(p.tableTop, p.tableLow, value)
 		VPTESTMQ(zmm[g], zmm[g], K1)
 		p.takeNew(g)
-		VADDPD(value, p.total(g), K3, p.total(g))
-		p.round(p.total(g))
+		p.add(value, p.total(g), value)
+		VMOVDQA64(value, K3, p.total(g))
 	}
 }
 
@@ -302,8 +303,7 @@ func (p *passer) exitsGathered(from, tree GPVirtual) {
 	KMOVB(K3, K4)
 	VXORPD(value, value, value)
 	VGATHERQPD(Mem{Base: from, Index: index, Scale: 8}, K4, value)
-	VADDPD(Mem{Base: sums}, value, value)
-	p.round(value)
+	p.add(Mem{Base: sums}, value, value)
 	VMOVUPD(value, K3, Mem{Base: sums})
 	ADDQ(U8(64), at)
 	ADDQ(U8(64), sums)
