@@ -6,11 +6,12 @@ FUZZ_SECONDS ?= 1800
 FUZZ_PATTERN ?= .
 MUTATIONS ?= 10000000
 BENCH ?= .
+SIM_SEED ?= 1
 BENCH_TIME ?= 200ms
 BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-train train obd goldens race differential fuzz fuzz-smoke bench bench-codec bench-explore bench-models bench-micro blackbox-long alloc check ci clean
+.PHONY: help deps build sim test test-train train obd goldens race differential fuzz fuzz-smoke bench bench-codec bench-explore bench-models bench-micro blackbox-long alloc check ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
@@ -21,6 +22,10 @@ deps: ## download the modules that go.sum pins; the trainer's Python into .venv
 
 build: ## bin/millrace, the one binary
 	$(GO) build -trimpath -o bin/millrace ./tools/millrace
+
+sim: build ## the money under every fault: 10,000 runs of 10 minutes, 100 of 3 days; SIM_SEED goes on where one stopped
+	bin/millrace sim --seed $(SIM_SEED) --seeds 10000 --minutes 10
+	bin/millrace sim --seed $(SIM_SEED) --seeds 100 --days 3
 
 test: ## the README's test command
 	$(GO) test ./...

@@ -110,10 +110,7 @@ func (s *Sim[M]) Advance(d time.Duration) {
 	target := s.clock.Mono().Add(max(d, 0))
 	s.Drain()
 	for {
-		next := NoDeadline
-		for _, shard := range s.core.shards {
-			next = min(next, shard.wheel.Next())
-		}
+		next := s.Next()
 		if next > target {
 			break
 		}
@@ -121,6 +118,15 @@ func (s *Sim[M]) Advance(d time.Duration) {
 		s.Drain()
 	}
 	s.clock.Advance(target.Sub(s.clock.Mono()))
+}
+
+// Next is when the first timer of any shard is due.
+func (s *Sim[M]) Next() unit.MonoTime {
+	next := NoDeadline
+	for _, shard := range s.core.shards {
+		next = min(next, shard.wheel.Next())
+	}
+	return next
 }
 
 // Invoke runs f inside a shard's turn and ends the batch.

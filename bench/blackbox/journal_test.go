@@ -14,7 +14,7 @@ import (
 func TestReadJournal(t *testing.T) {
 	frame := func(payload []byte) []byte {
 		b := binary.LittleEndian.AppendUint32(nil, uint32(len(payload)))
-		return append(binary.LittleEndian.AppendUint32(b, crc32.Checksum(payload, castagnoli)), payload...)
+		return append(binary.LittleEndian.AppendUint32(b, crc32.Checksum(payload, crc32.MakeTable(crc32.Castagnoli))), payload...)
 	}
 	record := func(kind, event, reason byte, seq uint64, amount int64) []byte {
 		p := make([]byte, 124)
@@ -30,10 +30,10 @@ func TestReadJournal(t *testing.T) {
 	text := frame([]byte("millrace-segment-1\n012345678901234567"))
 	text = append(text, frame([]byte("\xa7mrgroup\x01\x00\x00\x00\x00\x00\x00\x00"))...)
 	text = append(text, frame(record(3, 0, 0, 0, 900))...) // a grant
-	text = append(text, frame(record(kindPosted, 1, 0, 42, 1000))...)
-	text = append(text, frame(record(kindRecorded, 2, 3, 43, 0))...)
+	text = append(text, frame(record(5, 1, 0, 42, 1000))...)
+	text = append(text, frame(record(6, 2, 3, 43, 0))...)
 	whole := len(text)
-	text = append(text, frame(record(kindPosted, 1, 0, 44, 1000))...)
+	text = append(text, frame(record(5, 1, 0, 44, 1000))...)
 
 	dir := t.TempDir()
 	file := filepath.Join(dir, "journal", "0000000000000001.seg")

@@ -143,8 +143,10 @@ type Effects interface {
 // Message is what brokers tell each other, and the store's reply on its way to
 // a broker. A plain value without pointers.
 type Message struct {
-	From    unit.ShardID
-	Count   uint8
+	From  unit.ShardID
+	Count uint8
+	// Stamp is the sender's clock: what the receiver writes comes after it.
+	Stamp   ledger.Stamp
 	Entries [2]Entry
 }
 
@@ -179,7 +181,7 @@ type Entry struct {
 
 // ReplyMessage carries a store's reply to its shard: Submit it to r.Shard.
 func ReplyMessage(r *store.Reply) Message {
-	m := Message{From: r.Shard, Count: 2}
+	m := Message{From: r.Shard, Count: 2, Stamp: r.Stamp}
 	op := opGranted
 	if r.Op == store.OpReturn {
 		op = opTaken

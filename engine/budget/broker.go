@@ -56,7 +56,8 @@ type bucketRow [ring][pools]unit.Nanos
 type bucket struct {
 	number int64
 	used   bool
-	slots  []int32 // with money in it, each once
+	last   unit.MonoTime // of its reservations
+	slots  []int32       // with money in it, each once
 	swept  int
 }
 
@@ -104,6 +105,7 @@ type Broker struct {
 	pages   []int64 // last Issued of each page from firstPage
 	first   uint64
 	stamp   ledger.Stamp
+	behind  time.Duration // the most that a stamp was ahead of our wall clock
 	rec     ledger.Record
 
 	homes     []home
@@ -149,7 +151,7 @@ func NewBroker(cfg Config, id unit.ShardID, n int, node unit.NodeID, epoch unit.
 		cfg: cfg, id: id, shards: n, node: node, epoch: epoch, fx: fx, recovered: recovered,
 		words: (n + 63) / 64, out: make([]fifo[Entry], n), overlay: map[eventKey]struct{}{},
 		ttl:   int64((cfg.ReservationTTL + time.Second - 1) / time.Second),
-		pages: make([]int64, 1, 64),
+		pages: make([]int64, 1, 64), stamp: recovered.Stamp,
 	}
 	b.width = bucketWidth(b.ttl)
 	for i := range b.buckets {
@@ -386,6 +388,7 @@ func (b *Broker) Halt() { b.halted = true }
 // Handle takes a message of another broker or of the store.
 func (b *Broker) Handle(m *Message, now unit.MonoTime, wall unit.WallTime) {
 	b.now, b.wall = now, wall
+	b.hear(m.Stamp)
 	if op := m.Entries[0].Op; op == opGranted || op == opTaken {
 		b.replied(m, now)
 		b.flush()
@@ -395,6 +398,13 @@ func (b *Broker) Handle(m *Message, now unit.MonoTime, wall unit.WallTime) {
 		b.entry(m.From, &m.Entries[i], now, wall)
 	}
 	b.flush()
+}
+
+// hear continues from the clock of whoever sent a message, and watches how far
+// that is ahead: a wall clock behind others, or one of theirs that ran away.
+func (b *Broker) hear(s ledger.Stamp) {
+	b.behind = max(b.behind, s.Wall().Sub(b.wall))
+	b.stamp = b.stamp.Merge(s)
 }
 
 func (b *Broker) entry(from unit.ShardID, e *Entry, now unit.MonoTime, wall unit.WallTime) {

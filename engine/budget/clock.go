@@ -179,12 +179,13 @@ func (b *Broker) openBucket(sec int64) {
 	b.current, b.bucketEnd = entry, (number+1)*b.width
 }
 
-// sweep voids what was reserved longer than the TTL ago.
+// sweep voids what was reserved longer than the TTL ago, by the wall clock or by
+// our own: one that was set back would keep reservations for as long as the step.
 func (b *Broker) sweep(left int) int {
 	sec := max(b.issued, b.wall.Unix())
 	for entry := range b.buckets {
 		k := &b.buckets[entry]
-		if left > 0 && k.used && (k.number+1)*b.width+b.ttl <= sec {
+		if old := (k.number+1)*b.width+b.ttl <= sec || int64(b.now.Sub(k.last)) >= (b.ttl+b.width)*1e9; left > 0 && k.used && old {
 			left = b.sweepBucket(entry, left)
 		}
 	}

@@ -1,6 +1,8 @@
 package budget
 
 import (
+	"time"
+
 	"millrace/codec/unit"
 )
 
@@ -170,6 +172,9 @@ type Counts struct {
 	SeenPages int
 	// DeadEvents remembered of earlier epochs.
 	DeadEvents int
+	// Behind is the most that the stamp of a message was ahead of the wall clock:
+	// clocks that differ by more than the protocol allows show here.
+	Behind time.Duration
 	// Accounts known, and accounts with shards that wait for money.
 	Accounts, Hungry int
 }
@@ -177,7 +182,7 @@ type Counts struct {
 // Counts reads the counters.
 func (b *Broker) Counts() Counts {
 	return Counts{
-		Refused: b.refused, Defects: b.defects, SeenPages: b.seen.Pages(), DeadEvents: len(b.overlay),
+		Refused: b.refused, Defects: b.defects, SeenPages: b.seen.Pages(), DeadEvents: len(b.overlay), Behind: b.behind,
 		Accounts: len(b.slots), Hungry: len(b.hungryFor),
 	}
 }

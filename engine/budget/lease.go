@@ -88,6 +88,7 @@ func (b *Broker) submit(op *storeOp) {
 	if !op.grant {
 		b.returning = store.ReturnRequest{
 			ID: id, Account: op.account, Campaign: op.campaign, Day: op.day, LeaseEpoch: op.lease, Amount: op.amount,
+			Stamp: b.stamp,
 		}
 		b.fx.Return(&b.returning)
 		return
@@ -97,6 +98,7 @@ func (b *Broker) submit(op *storeOp) {
 	b.granting = store.GrantRequest{
 		ID: id, Account: op.account, Campaign: op.campaign, Currency: spec.Currency, Day: op.day,
 		Amount: op.amount, AtLeast: op.atLeast, Daily: spec.Daily, Total: spec.Total, Opens: z.open, Expires: z.stop,
+		Stamp: b.stamp,
 	}
 	if op.day != z.day {
 		// The day is over: only an answer given earlier may still come.

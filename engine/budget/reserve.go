@@ -40,7 +40,7 @@ func (b *Broker) Reserve(accounts [2]int32, amount unit.Nanos, pool Pool, now un
 	if sec >= b.bucketEnd {
 		b.openBucket(sec)
 	}
-	b.issued = sec
+	b.issued, b.buckets[b.current].last = sec, now
 	for _, s := range taken[:n] {
 		b.take(s, amount, pool, now)
 	}

@@ -178,7 +178,7 @@ func Default() Config {
 		Tokens:  TokensConfig{TTL: 24 * time.Hour},
 		Ranking: RankingConfig{Banner: 100, Video: 100, Audio: 100, Native: 100, AboveFold: 100, BelowFold: 100},
 		Model: ModelConfig{
-			Poll: 2 * time.Second, Refresh: time.Minute, Rollout: true, Explore: coldstart.Thompson.String(), Candidates: 500, Latency: 2 * time.Millisecond,
+			Poll: 2 * time.Second, Refresh: time.Minute, Rollout: true, Explore: coldstart.Thompson.String(), Candidates: 200, Latency: 2 * time.Millisecond,
 		},
 		Memory: MemoryConfig{GC: 100},
 	}

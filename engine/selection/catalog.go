@@ -32,9 +32,9 @@ type Config struct {
 const PositionMax = 7
 
 // Default lets observations count as much as the prior after 1,000 impressions
-// and 100 clicks, scores no more than 500 creatives at first, and treats all formats and positions alike.
+// and 100 clicks, scores no more than 200 creatives at first, and treats all formats and positions alike.
 func Default() Config {
-	c := Config{ClickStrength: 1000, ConversionStrength: 100, ScoredMax: 500}
+	c := Config{ClickStrength: 1000, ConversionStrength: 100, ScoredMax: 200}
 	for i := range c.Format {
 		c.Format[i] = 1
 	}

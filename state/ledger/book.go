@@ -374,7 +374,7 @@ func (b *Book) Check() error {
 // Recovered is the book as it stands, for the readers of a new life.
 func (b *Book) Recovered() *Recovered {
 	r := &Recovered{
-		Node: b.node, Leases: b.Leases(), Accounts: b.Accounts(), Epochs: slices.Clone(b.epochs),
+		Node: b.node, Stamp: b.stamp, Leases: b.Leases(), Accounts: b.Accounts(), Epochs: slices.Clone(b.epochs),
 		seen: make(map[shardKey]Seen, len(b.seen)),
 	}
 	for k, s := range b.seen {
@@ -387,6 +387,9 @@ func (b *Book) Recovered() *Recovered {
 // once at start, shared, read only.
 type Recovered struct {
 	Node unit.NodeID
+	// Stamp is the latest of the journal, the start of this life included: what
+	// the writers of this life continue from.
+	Stamp Stamp
 	// Leases of dead epochs with money left, ordered by account, day, epoch.
 	Leases []Lease
 	// Accounts ordered by id.

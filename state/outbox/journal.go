@@ -52,6 +52,7 @@ type Journal struct {
 	recovery  Recovery
 	unlock    func() error
 
+	stepped bool // no goroutine: the owner calls Step
 	failed  atomic.Bool
 	wake    chan struct{}
 	inspect chan func(*ledger.Book)
@@ -118,6 +119,10 @@ func (j *Journal) Failed() bool { return j.failed.Load() }
 // Inspect runs f on the Book between two groups and waits for it. f must not
 // keep the Book. It fails when the journal is closed.
 func (j *Journal) Inspect(f func(*ledger.Book)) error {
+	if j.stepped {
+		f(j.writer.book)
+		return nil
+	}
 	ran := make(chan struct{})
 	select {
 	case j.inspect <- func(b *ledger.Book) { f(b); close(ran) }:
@@ -131,7 +136,14 @@ func (j *Journal) Inspect(f func(*ledger.Book)) error {
 // Close writes what was committed, syncs, and stops. The owners of appenders
 // must have stopped. It gives the journal's error if it had failed.
 func (j *Journal) Close() error {
-	j.once.Do(func() { close(j.closing) })
+	j.once.Do(func() {
+		close(j.closing)
+		if j.stepped {
+			j.Step()
+			j.stop()
+			close(j.done)
+		}
+	})
 	<-j.done
 	if err := j.Err(); !errors.Is(err, ErrClosed) {
 		return err

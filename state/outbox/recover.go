@@ -19,6 +19,25 @@ const replayCheckpointBytes = 4 << 20
 // Open recovers the journal in cfg.Dir, starts a new epoch in a new segment,
 // and begins to take records.
 func Open(cfg Config) (*Journal, error) {
+	j, err := open(cfg)
+	if err == nil {
+		go j.run()
+	}
+	return j, err
+}
+
+// OpenStepped is Open without the writer's goroutine: nothing is written until
+// the owner calls Step, from one goroutine with everything else. For
+// simulations, in which the order of disk operations follows from a seed.
+func OpenStepped(cfg Config) (*Journal, error) {
+	j, err := open(cfg)
+	if err == nil {
+		j.stepped = true
+	}
+	return j, err
+}
+
+func open(cfg Config) (*Journal, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -43,7 +62,6 @@ func Open(cfg Config) (*Journal, error) {
 		}
 		return nil, errors.Join(named(err), unlock())
 	}
-	go j.run()
 	return j, nil
 }
 
@@ -82,6 +100,7 @@ func (j *Journal) start() error {
 		Kind: ledger.EpochStarted, Node: j.cfg.Node, Epoch: j.epoch, Seq: uint64(j.cfg.Shards),
 		Wall: begun, Stamp: w.book.Stamp().Next(begun),
 	}
+	j.recovered.Stamp = started.Stamp
 	w.buf = appendGroup(w.buf[:0], w.group+1)
 	head := len(w.buf)
 	w.buf = started.Append(openFrame(w.buf))

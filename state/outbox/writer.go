@@ -25,6 +25,7 @@ type writer struct {
 	sinceCheckpoint int64
 	checkpointBytes int64
 	checkpointing   chan error // nil when none is under way
+	checkpoint      func()     // writes it
 }
 
 func (j *Journal) run() {
@@ -42,6 +43,16 @@ func (j *Journal) run() {
 			j.stop()
 			return
 		}
+	}
+}
+
+// Step is one turn of the writer of a stepped journal: a group, and the
+// checkpoint if one is due.
+func (j *Journal) Step() {
+	j.writeGroup()
+	if w := &j.writer; w.checkpointing != nil {
+		w.checkpoint()
+		j.checkpointDone(<-w.checkpointing)
 	}
 }
 
@@ -148,7 +159,11 @@ func (j *Journal) roll() error {
 		w.sinceCheckpoint, w.checkpointBytes = 0, int64(len(data))
 		done := make(chan error, 1)
 		w.checkpointing = done
-		go func(number uint64) { done <- j.writeCheckpoint(number, data) }(w.number)
+		number := w.number
+		w.checkpoint = func() { done <- j.writeCheckpoint(number, data) }
+		if !j.stepped {
+			go w.checkpoint()
+		}
 	}
 	return nil
 }

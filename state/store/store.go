@@ -1,6 +1,9 @@
 package store
 
-import "millrace/codec/unit"
+import (
+	"millrace/codec/unit"
+	"millrace/state/ledger"
+)
 
 // OpID is the identity of a request; a repeat carries the same one. Seq rises
 // within (Node, Epoch, Shard) and starts at 1.
@@ -29,6 +32,8 @@ type GrantRequest struct {
 	// local day without the margin around midnight.
 	Opens   unit.WallTime
 	Expires unit.WallTime
+	// Stamp is the asking shard's clock; the store goes on from it.
+	Stamp ledger.Stamp
 }
 
 // ReturnRequest gives unspent money of a lease back.
@@ -41,6 +46,7 @@ type ReturnRequest struct {
 	// or a dead one whose remains it looks after.
 	LeaseEpoch unit.Epoch
 	Amount     unit.Nanos
+	Stamp      ledger.Stamp
 }
 
 // Status is how a request ended.
@@ -93,6 +99,8 @@ type Reply struct {
 	Amount  unit.Nanos
 	// Remaining is what the account could still be granted today: a hint.
 	Remaining unit.Nanos
+	// Stamp is not below that of any record which the outcome rests on.
+	Stamp ledger.Stamp
 }
 
 // Deliver passes a reply to the shard Reply.Shard. It is called from any

@@ -392,3 +392,23 @@ func TestConfigurationDoc(t *testing.T) {
 		t.Errorf("%s is not what the program says; go test ./tools/millrace -run ConfigurationDoc -update rewrites it", file)
 	}
 }
+
+func TestSim(t *testing.T) {
+	code, stdout, _ := call(t, "sim", "--seed", "5", "--seeds", "3", "--minutes", "2", "--jobs", "2")
+	if code != exitOK || !strings.Contains(stdout, "3 runs") || !strings.Contains(stdout, "over-delivery 0") {
+		t.Errorf("%d\n%s", code, stdout)
+	}
+	code, stdout, _ = call(t, "sim", "--seed", "3", "--minutes", "4", "--without", "fsync", "--json", "--shrink=false")
+	var r struct {
+		Seed       uint64
+		Violations []struct{ Invariant string }
+	}
+	if err := json.NewDecoder(strings.NewReader(stdout)).Decode(&r); err != nil || code != exitFault || r.Seed != 3 || len(r.Violations) == 0 {
+		t.Errorf("%d, %v\n%s", code, err, stdout)
+	}
+	for _, args := range [][]string{{"--faults", "rain"}, {"--without", "luck"}, {"--minutes", "0"}, {"--seeds", "0"}, {"--nodes", "-1"}} {
+		if code, _, stderr := call(t, append([]string{"sim"}, args...)...); code != exitUsage || !strings.Contains(stderr, args[0][:5]) {
+			t.Errorf("%v: %d %s", args, code, stderr)
+		}
+	}
+}

@@ -417,7 +417,7 @@ func (f *file) Sync() error {
 		}
 		return err
 	}
-	f.node.durable, f.node.pending = slices.Clone(f.node.data), nil
+	f.node.durable, f.node.pending = append(f.node.durable[:0], f.node.data...), f.node.pending[:0]
 	return nil
 }
 

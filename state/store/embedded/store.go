@@ -73,6 +73,7 @@ func Open(j *outbox.Journal, wall func() unit.WallTime, deliver store.Deliver) (
 		answers:  map[opKey]*answer{},
 	}
 	rec := j.Recovered()
+	s.stamp = rec.Stamp
 	for i := range rec.Accounts {
 		b := rec.Accounts[i]
 		s.accounts[b.Account] = &b
@@ -120,11 +121,11 @@ func (s *Store) grant(r *store.GrantRequest) (reply store.Reply, now bool) {
 	if reply, known, now := s.repeat(k); known || s.closed {
 		return reply, now && !s.closed
 	}
-	reply = store.Reply{Op: store.OpGrant, Shard: k.shard, Epoch: k.epoch, Seq: k.seq, Account: r.Account, Day: r.Day}
+	s.stamp = s.stamp.Merge(r.Stamp)
+	reply = store.Reply{Op: store.OpGrant, Shard: k.shard, Epoch: k.epoch, Seq: k.seq, Stamp: s.stamp, Account: r.Account, Day: r.Day}
 	wall := s.wall()
 	if wall < r.Opens || wall >= r.Expires {
-		reply.Status = store.Closed
-		return reply, true
+		return s.refuse(k, reply, store.Closed), true
 	}
 	b := s.accounts[r.Account]
 	if b == nil {
@@ -133,14 +134,12 @@ func (s *Store) grant(r *store.GrantRequest) (reply store.Reply, now bool) {
 	}
 	day := b.Keep(r.Day)
 	if day == nil {
-		reply.Status = store.Closed
-		return reply, true
+		return s.refuse(k, reply, store.Closed), true
 	}
 	room := store.Headroom(r.Daily, r.Total, day.Committed, b.Committed)
 	amount := store.Chunk(r.Amount, r.AtLeast, room, store.Limit(r.Daily, r.Total), 1)
 	if amount <= 0 {
-		reply.Status = store.Exhausted
-		return reply, true
+		return s.refuse(k, reply, store.Exhausted), true
 	}
 	s.stamp = s.stamp.Next(wall)
 	pos, err := s.appender.Append(&ledger.Record{
@@ -154,7 +153,7 @@ func (s *Store) grant(r *store.GrantRequest) (reply store.Reply, now bool) {
 	day.Committed += amount
 	b.Committed += amount
 	s.leases[leaseKey{r.Account, r.Day, r.ID.Epoch}] += amount
-	reply.Status, reply.Amount, reply.Remaining = store.OK, amount, room-amount
+	reply.Status, reply.Amount, reply.Remaining, reply.Stamp = store.OK, amount, room-amount, s.stamp
 	s.remember(k, reply, pos)
 	return reply, false
 }
@@ -165,13 +164,13 @@ func (s *Store) giveBack(r *store.ReturnRequest) (reply store.Reply, now bool) {
 		return reply, now && !s.closed
 	}
 	reply = store.Reply{
-		Op: store.OpReturn, Shard: k.shard, Epoch: k.epoch, Seq: k.seq, Account: r.Account, Day: r.Day, Amount: r.Amount,
+		Op: store.OpReturn, Shard: k.shard, Epoch: k.epoch, Seq: k.seq, Stamp: s.stamp.Merge(r.Stamp), Account: r.Account, Day: r.Day, Amount: r.Amount,
 	}
+	s.stamp = reply.Stamp
 	lk := leaseKey{r.Account, r.Day, r.LeaseEpoch}
 	b := s.accounts[r.Account]
 	if b == nil || r.Amount <= 0 || r.Amount > s.leases[lk] {
-		reply.Status = store.Refused
-		return reply, true
+		return s.refuse(k, reply, store.Refused), true
 	}
 	wall := s.wall()
 	s.stamp = s.stamp.Next(wall)
@@ -190,13 +189,28 @@ func (s *Store) giveBack(r *store.ReturnRequest) (reply store.Reply, now bool) {
 	if s.leases[lk] -= r.Amount; s.leases[lk] == 0 {
 		delete(s.leases, lk)
 	}
-	reply.Status = store.OK
+	reply.Status, reply.Stamp = store.OK, s.stamp
 	s.remember(k, reply, pos)
 	return reply, false
 }
 
+// refuse makes the answer a refusal, now and whenever the request is repeated:
+// the asker may have the first answer already when the second is made, and would
+// not look at a grant that follows a refusal.
+func (s *Store) refuse(k opKey, reply store.Reply, why store.Status) store.Reply {
+	reply.Status = why
+	s.keep(k, &answer{reply: reply, done: true})
+	return reply
+}
+
 // remember keeps the answer for repeats, and for the moment it is durable.
 func (s *Store) remember(k opKey, reply store.Reply, pos uint64) {
+	s.keep(k, &answer{reply: reply})
+	s.queue = append(s.queue, waiting{pos, k})
+	s.appender.Commit()
+}
+
+func (s *Store) keep(k opKey, a *answer) {
 	if len(s.order) < answersMax {
 		s.order = append(s.order, k)
 	} else {
@@ -204,9 +218,7 @@ func (s *Store) remember(k opKey, reply store.Reply, pos uint64) {
 		s.order[s.oldest] = k
 		s.oldest = (s.oldest + 1) % answersMax
 	}
-	s.answers[k] = &answer{reply: reply}
-	s.queue = append(s.queue, waiting{pos, k})
-	s.appender.Commit()
+	s.answers[k] = a
 }
 
 // durable runs on the journal's writer: what is on disk is answered; when the

@@ -95,7 +95,7 @@ func Run(t *testing.T, open Open) {
 		name string
 		run  func(*testing.T, Open)
 	}{
-		{"limits", limits}, {"repeats", repeats}, {"closed day", closedDay}, {"returns", returns},
+		{"limits", limits}, {"repeats", repeats}, {"refusals repeated", refusals}, {"closed day", closedDay}, {"returns", returns},
 		{"shrinking", shrinking}, {"random and concurrent", concurrent},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open) })
@@ -146,6 +146,35 @@ func repeats(t *testing.T, open Open) {
 	rest.Daily, rest.AtLeast = 1000, 5000
 	if a := in.await(t, 3, func() { s.Grant(rest) }); a.Amount != 600 {
 		t.Fatalf("repeated requests must count once: %+v", a)
+	}
+}
+
+// refusals: a request that was refused stays refused when it is repeated, even if
+// there is money by then. Its asker may have heard the refusal and forgotten it.
+func refusals(t *testing.T, open Open) {
+	in := newInbox(0)
+	s := open(t, in.deliver)
+	grant := func(seq uint64) *store.GrantRequest {
+		r := request(seq, 1, 1000)
+		r.Daily = 1000
+		return r
+	}
+	forget := func(seq uint64) {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		delete(in.replies, seq)
+	}
+	in.await(t, 1, func() { s.Grant(grant(1)) })
+	if a := in.await(t, 2, func() { s.Grant(grant(2)) }); a.Status != store.Exhausted {
+		t.Fatalf("%+v", a)
+	}
+	in.await(t, 3, func() { s.Return(refund(3, 1, 1000)) })
+	forget(2)
+	if a := in.await(t, 2, func() { s.Grant(grant(2)) }); a.Status != store.Exhausted {
+		t.Fatalf("the repeat of a refused request got %+v", a)
+	}
+	if a := in.await(t, 4, func() { s.Grant(grant(4)) }); a.Amount != 1000 {
+		t.Fatalf("%+v", a)
 	}
 }
 
