@@ -126,6 +126,7 @@ var removals = []struct {
 }{
 	{Fsync, Config{Seed: 3, Duration: 4 * time.Minute, Faults: All}, "I4"},
 	{DayBoundary, Config{Seed: 79, Duration: 90 * time.Second, Faults: All, Rate: 150}, "I2"},
+	{IdempotencyKey, Config{Seed: 3, Duration: 4 * time.Minute, Faults: All}, "I1"},
 }
 
 // TestRemovedSafetyIsCaught proves that the simulator can fail.
