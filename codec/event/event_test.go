@@ -61,6 +61,9 @@ func TestTokenRoundTrip(t *testing.T) {
 				Epoch: uint16(r.Uint32()), Click: Probability(r.Uint32()), Conversion: Probability(r.Uint32()), Other: Probability(r.Uint32()), Propensity: Probability(1 + r.IntN(100)),
 			}
 		}
+		if i%5 < 2 {
+			in.Group = Group(1 + r.IntN(int(GroupMax)))
+		}
 		text := s.Append([]byte("t="), &in)
 		if !bytes.HasPrefix(text, []byte("t=")) || len(text) > TextMax {
 			t.Fatalf("text of %d bytes: %q", len(text), text[:10])
@@ -81,6 +84,18 @@ func TestTokenWithoutPolicyStaysAsItWas(t *testing.T) {
 	s := testSigner(t, newKey.ID, newKey)
 	in := testToken(Impression)
 	in.LineAccount, in.Landing = 0, nil
+	if got := string(s.Append(nil, &in)); got != text {
+		t.Errorf("%s, want %s", got, text)
+	}
+}
+
+// TestTokenWithPolicyStaysAsItWas: so are those with a policy and no group.
+func TestTokenWithPolicyStaysAsItWas(t *testing.T) {
+	const text = "CUkHKQGAgICAgCDvvv7Kzvrt_gsAAAAAAAAADAAAAAAAAAANAAAAAAAAAA4AAAAAAAAAwJaxAsKWsQJVU0TAuAKAyM60DYCO2bQNrAIZBwAoI0AfWBsBCM-WM-aNSyV2CUjvCcG_J1U"
+	s := testSigner(t, newKey.ID, newKey)
+	in := testToken(Impression)
+	in.LineAccount, in.Landing = 0, nil
+	in.Policy = Policy{Model: 300, Epoch: 7, Arm: 1, Rung: 2, Explored: true, Click: 9000, Conversion: 8000, Other: 7000, Propensity: 2049}
 	if got := string(s.Append(nil, &in)); got != text {
 		t.Errorf("%s, want %s", got, text)
 	}

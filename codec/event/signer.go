@@ -42,9 +42,11 @@ func (s Status) String() string {
 
 const (
 	macBytes = 16
-	// A token of version 2 carries a Policy before its landing page.
-	version       = 1
-	versionPolicy = 2
+	// What a token carries before its landing page is its version, less 1, in
+	// bits: a Policy, a Group, both or (version 1) neither.
+	carriesPolicy = 0x01
+	carriesGroup  = 0x02
+	versionMax    = 1 + carriesPolicy + carriesGroup
 
 	// The second byte: version in the high bits, kind in the low, flags between.
 	kindMask        = 0x03
@@ -54,8 +56,9 @@ const (
 	versionShift    = 5
 
 	// fieldsMax bounds the encoding of everything but the landing page.
-	fieldsMax = 2 + 4*binary.MaxVarintLen32 + 4*binary.MaxVarintLen64 + 6*8 + 3 + 2*binary.MaxVarintLen64 + policyMax
+	fieldsMax = 2 + 4*binary.MaxVarintLen32 + 4*binary.MaxVarintLen64 + 6*8 + 3 + 2*binary.MaxVarintLen64 + policyMax + groupMax
 	policyMax = binary.MaxVarintLen64 + 1 + 5*2
+	groupMax  = 3
 	// fieldsMin is the shortest: every varint one byte, no line account.
 	fieldsMin = 2 + 3 + 1 + 5*8 + 2 + 3 + 1 + 2
 )
@@ -135,11 +138,15 @@ func decodeText(src, scratch []byte) (raw []byte, ok bool) {
 var strictEncoding = base64.RawURLEncoding.Strict()
 
 func appendFields(b []byte, t *Token) []byte {
-	head := byte(version<<versionShift) | byte(t.Kind)&kindMask
-	chosen := t.Policy != Policy{}
+	version := byte(1)
+	chosen, grouped := t.Policy != Policy{}, t.Group > 0 && t.Group <= GroupMax
 	if chosen {
-		head = byte(versionPolicy<<versionShift) | byte(t.Kind)&kindMask
+		version += carriesPolicy
 	}
+	if grouped {
+		version += carriesGroup
+	}
+	head := version<<versionShift | byte(t.Kind)&kindMask
 	if t.Test {
 		head |= flagTest
 	}
@@ -171,6 +178,9 @@ func appendFields(b []byte, t *Token) []byte {
 	if chosen {
 		b = appendPolicy(b, &t.Policy)
 	}
+	if grouped {
+		b = binary.AppendUvarint(b, uint64(t.Group))
+	}
 	return b
 }
 
@@ -187,9 +197,10 @@ func appendPolicy(b []byte, p *Policy) []byte {
 // here means another version of the encoding under the same key.
 func readFields(b []byte, t *Token) bool {
 	v := b[0] >> versionShift
-	if v != version && v != versionPolicy {
+	if v == 0 || v > versionMax {
 		return false
 	}
+	carries := v - 1
 	r := reader{b: b[1:], ok: true}
 	*t = Token{
 		Kind:            Kind(b[0] & kindMask),
@@ -215,8 +226,13 @@ func readFields(b []byte, t *Token) bool {
 	t.Day = unit.Day(r.varint())
 	t.Issued = unit.WallFromUnix(r.varint())
 	t.Expires = unit.WallFromUnix(r.varint())
-	if v == versionPolicy {
+	if carries&carriesPolicy != 0 {
 		r.policy(&t.Policy)
+	}
+	if carries&carriesGroup != 0 {
+		n := r.uvarint()
+		t.Group = Group(n)
+		r.ok = r.ok && n > 0 && n <= uint64(GroupMax)
 	}
 	if r.ok && len(r.b) > 0 {
 		t.Landing = r.b

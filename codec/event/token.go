@@ -72,6 +72,12 @@ type WinID struct {
 	Seq   uint64
 }
 
+// Group is a number for requests alike: whoever makes it says which. 0 is none.
+type Group uint32
+
+// GroupMax is the greatest there is: in a token it takes three bytes at most.
+const GroupMax Group = 1<<20 - 1
+
 // Token is what a tracking URL says about its win.
 type Token struct {
 	Kind Kind
@@ -104,6 +110,8 @@ type Token struct {
 
 	// Policy is what chose the win.
 	Policy Policy
+	// Group is whom and where it was shown to, for counts by group.
+	Group Group
 
 	// Landing is the page a click goes to. After Parse it is a slice of the
 	// scratch buffer.

@@ -54,6 +54,7 @@ type Catalog struct {
 	bounds   []unit.Nanos // by line: the most of its creatives' values
 	ranks    []unit.Nanos // by line: the most of its creatives' ranks
 	trials   []uint32     // by creative: impressions known of
+	cats     categories
 	// weights turn a price into a rank: by creative, and the most by line.
 	weights, lineWeights []float32
 	// predicted are the lines whose worth depends on a prediction.
@@ -84,6 +85,7 @@ func Prepare(s *campaign.Snapshot, cfg Config) *Catalog {
 	c.funded.Fill(len(s.Lines))
 	c.predicted.Resize(len(s.Lines))
 	var none Counts
+	c.cats = newCategories(s)
 	for i := range s.Lines {
 		if s.Lines[i].Pricing != campaign.CPM {
 			c.predicted.Set(campaign.LineIndex(i))
@@ -135,7 +137,7 @@ func (c *Catalog) LinesOf(a campaign.AccountIndex) []campaign.LineIndex {
 func (c *Catalog) rates(creative campaign.CreativeIndex, seen *Counts) (ctr, cvr float64) {
 	cr := &c.Snapshot.Creatives[creative]
 	clicks := seen.of(event.Click)
-	ctr = coldstart.Prior{Mean: float64(cr.CTR), Strength: c.cfg.ClickStrength}.Rate(clicks, seen.of(event.Impression))
+	ctr = coldstart.Prior{Mean: c.cats.prior(creative, cr), Strength: c.cfg.ClickStrength}.Rate(clicks, seen.of(event.Impression))
 	cvr = coldstart.Prior{Mean: float64(cr.CVR), Strength: c.cfg.ConversionStrength}.Rate(seen.of(event.Conversion), clicks)
 	return ctr, cvr
 }

@@ -79,6 +79,7 @@ func (s *Selector) BeginImp(imp *openrtb.Imp) {
 	}
 	s.catalog.Snapshot.MatchImp(q, &s.base, &s.match)
 	s.position = s.catalog.cfg.Position[positionOf(imp)]
+	s.tier.known, s.tier.group = false, s.tier.place|segmentOf(s.request, imp)
 	s.beginScan()
 }
 

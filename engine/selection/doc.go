@@ -15,7 +15,9 @@
 // Rates come from a model where one is in force (Predictor), else from the
 // creative's prior smoothed with what was observed (Catalog, Rates). Those are
 // recomputed when counts change, not when a request comes: without a model a scan
-// reads one number a line item.
+// reads one number a line item. What is known of the request's groups and of its
+// user scales them, one scale an impression (tiers.go); an ad of which the catalog
+// states no rate begins with its category's (categories.go).
 //
 // With a model the ranking holds bids at the most they can be worth, and only
 // those that may come up next are scored:
@@ -24,7 +26,7 @@
 //	            ▲                                                     │
 //	            └────── while something unscored could come before ───┘
 //
-// A Selector, a Predictor, an Arm and Rates are owned by one shard. A Catalog is
+// A Selector, a Predictor, an Arm, groups and Rates are owned by one shard. A Catalog is
 // a snapshot prepared for one shard, off to the side by whoever loads it, and
 // belongs to the shard from the swap on. A Model is made ready for one snapshot,
 // shared by all shards and immutable; one of another snapshot than the catalog's

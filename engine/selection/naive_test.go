@@ -29,12 +29,18 @@ type naive struct {
 	dry     map[campaign.AccountIndex]bool
 	shown   map[unit.LineID]int // to this user, in the window
 	given   []campaign.LineIndex
+	groups  naiveGroups
 }
 
 type naiveRequest struct {
 	Cur, WSeat, BSeat, BCat, BAdv []string
 	User                          struct{ ID string }
-	Imp                           []naiveImp
+	Device                        struct {
+		OS         string
+		DeviceType int
+		Geo        struct{ Country string }
+	}
+	Imp []naiveImp
 }
 
 type naiveImp struct {
@@ -42,6 +48,8 @@ type naiveImp struct {
 	BidFloorCur string
 	Secure      int
 	Banner      *struct{ BAttr, BType []int }
+	Video       *struct{}
+	Audio       *struct{}
 	PMP         *struct {
 		Private int `json:"private_auction"`
 		Deals   []naiveDeal
@@ -81,19 +89,20 @@ func (n *naive) query(imp *naiveImp) *campaign.Query {
 }
 
 // worth is the expected revenue by the package comment's words.
-func (n *naive) worth(l *campaign.LineItem, cr *campaign.Creative) unit.Nanos {
+func (n *naive) worth(imp *naiveImp, l *campaign.LineItem, cr *campaign.Creative) unit.Nanos {
 	seen := n.seen[cr.ID]
 	if seen == nil {
 		seen = &Counts{}
 	}
 	impressions, clicks, conversions := seen[event.Impression.Index()], seen[event.Click.Index()], seen[event.Conversion.Index()]
-	ctr := (float64(clicks) + float64(cr.CTR)*1000) / (float64(max(impressions, clicks)) + 1000)
+	ctr := (float64(clicks) + n.prior(cr)*1000) / (float64(max(impressions, clicks)) + 1000)
 	cvr := (float64(conversions) + float64(cr.CVR)*100) / (float64(max(clicks, conversions)) + 100)
+	by := n.groups.factor(&n.request, imp)
 	switch l.Pricing {
 	case campaign.CPC:
-		return unit.Nanos(math.Floor(float64(l.Price) * ctr))
+		return min(unit.Nanos(math.Floor(float64(l.Price)*ctr)*by), l.Price)
 	case campaign.CPA:
-		return unit.Nanos(math.Floor(float64(l.Price) * ctr * cvr))
+		return min(unit.Nanos(math.Floor(float64(l.Price)*ctr*cvr)*by), l.Price)
 	}
 	return l.Price
 }
@@ -113,7 +122,7 @@ func (n *naive) bids(imp *naiveImp) (bids []auction.Bid, lines int) {
 		}
 		lines++
 		for cr := l.FirstCreative; cr < l.EndCreative; cr++ {
-			worth := n.worth(l, &n.s.Creatives[cr])
+			worth := n.worth(imp, l, &n.s.Creatives[cr])
 			if n.s.Reject(q, cr) == campaign.Accepted && (worth > 0 || l.Kind == campaign.House) {
 				bids = append(bids, auction.Bid{Rank: rankOf(worth, &n.s.Creatives[cr]), Price: worth, Line: uint32(i), Creative: uint32(cr), Tier: l.Tier})
 			}

@@ -6,7 +6,7 @@ import (
 	"millrace/shards"
 )
 
-// Counts are events of a creative by event.Kind.Index.
+// Counts are events by event.Kind.Index.
 type Counts [event.Kinds]uint64
 
 func (c *Counts) of(k event.Kind) uint64 { return c[k.Index()] }
@@ -17,14 +17,17 @@ func (c *Counts) add(d *Counts) {
 	}
 }
 
-// Rates counts a creative's events over the whole node. A shard sees only the
+// Rates counts creatives' events.
+type Rates = Tally[unit.CreativeID]
+
+// Tally counts events by key over the whole node. A shard sees only the
 // events of its own users, so what it counts goes out to the other shards as
 // deltas, and totals change only when deltas are applied: every shard predicts
 // from the same totals but for messages under way. Owned by one shard.
-type Rates struct {
+type Tally[K comparable] struct {
 	_      shards.Pad
-	slots  map[unit.CreativeID]uint32
-	ids    []unit.CreativeID
+	slots  map[K]uint32
+	ids    []K
 	totals []Counts
 	deltas []Counts
 	dirty  []uint32 // slots with a delta
@@ -33,17 +36,22 @@ type Rates struct {
 
 // NewRates is a table without events.
 func NewRates() *Rates {
+	r := newTally[unit.CreativeID]()
+	return &r
+}
+
+func newTally[K comparable]() Tally[K] {
 	const some = 256
-	return &Rates{
-		slots:  make(map[unit.CreativeID]uint32),
-		ids:    shards.AlignedSlice[unit.CreativeID](some)[:0],
+	return Tally[K]{
+		slots:  make(map[K]uint32),
+		ids:    shards.AlignedSlice[K](some)[:0],
 		totals: shards.AlignedSlice[Counts](some)[:0],
 		deltas: shards.AlignedSlice[Counts](some)[:0],
 		dirty:  shards.AlignedSlice[uint32](some)[:0],
 	}
 }
 
-func (r *Rates) slot(id unit.CreativeID) uint32 {
+func (r *Tally[K]) slot(id K) uint32 {
 	s, ok := r.slots[id]
 	if !ok {
 		s = uint32(len(r.ids))
@@ -55,20 +63,25 @@ func (r *Rates) slot(id unit.CreativeID) uint32 {
 	return s
 }
 
-// Observe counts one event into the creative's delta.
-func (r *Rates) Observe(id unit.CreativeID, k event.Kind) {
+// Observe counts one event into the key's delta.
+func (r *Tally[K]) Observe(id K, k event.Kind) { r.add(id, k, 1) }
+
+func (r *Tally[K]) add(id K, k event.Kind, n uint64) {
+	if n == 0 {
+		return
+	}
 	s := r.slot(id)
 	if r.deltas[s] == (Counts{}) {
 		r.dirty = append(r.dirty, s)
 	}
-	r.deltas[s][k.Index()]++
+	r.deltas[s][k.Index()] += n
 }
 
-// Take removes one creative's delta, for the caller to apply and to tell the
+// Take removes one key's delta, for the caller to apply and to tell the
 // other shards of; ok is false when none is left.
-func (r *Rates) Take() (id unit.CreativeID, d Counts, ok bool) {
+func (r *Tally[K]) Take() (id K, d Counts, ok bool) {
 	if len(r.dirty) == 0 {
-		return 0, d, false
+		return id, d, false
 	}
 	s := r.dirty[len(r.dirty)-1]
 	r.dirty = r.dirty[:len(r.dirty)-1]
@@ -76,15 +89,15 @@ func (r *Rates) Take() (id unit.CreativeID, d Counts, ok bool) {
 	return r.ids[s], d, true
 }
 
-// apply adds a delta to the creative's totals and returns them.
-func (r *Rates) apply(id unit.CreativeID, d *Counts) *Counts {
+// apply adds a delta to the key's totals and returns them.
+func (r *Tally[K]) apply(id K, d *Counts) *Counts {
 	t := &r.totals[r.slot(id)]
 	t.add(d)
 	return t
 }
 
-// of are the creative's events.
-func (r *Rates) of(id unit.CreativeID) (c Counts) {
+// of are the key's events.
+func (r *Tally[K]) of(id K) (c Counts) {
 	if slot, ok := r.slots[id]; ok {
 		c = r.totals[slot]
 	}
@@ -92,8 +105,8 @@ func (r *Rates) of(id unit.CreativeID) (c Counts) {
 }
 
 // Totals are a copy of what has been applied.
-func (r *Rates) Totals() map[unit.CreativeID]Counts {
-	m := make(map[unit.CreativeID]Counts, len(r.ids))
+func (r *Tally[K]) Totals() map[K]Counts {
+	m := make(map[K]Counts, len(r.ids))
 	for i, id := range r.ids {
 		m[id] = r.totals[i]
 	}

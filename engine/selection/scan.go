@@ -242,11 +242,18 @@ func (s *Selector) scan(lost *[ReasonCount]uint32) {
 func (s *Selector) most(i campaign.LineIndex, l *campaign.LineItem) (price, rank unit.Nanos) {
 	c := s.catalog
 	switch {
-	case l.Pricing == campaign.CPM || (s.atCounts || s.preranked) && s.position == 1:
+	case l.Pricing == campaign.CPM:
 		return c.bounds[i], c.ranks[i]
 	case s.scoring && !s.preranked:
 		price = s.mostScored(l)
 		return price, weigh(price, c.lineWeights[i])
+	case s.atCounts || s.preranked:
+		by := s.scaling()
+		if by == 1 {
+			return c.bounds[i], c.ranks[i]
+		}
+		// What rounding down took from the rank may be scaled too: a bound.
+		return scale(c.bounds[i], by, l), unit.Nanos(float64(c.ranks[i]+1)*by) + 1
 	}
 	for cr := l.FirstCreative; cr < l.EndCreative; cr++ {
 		p := s.price(l, cr)
@@ -273,22 +280,23 @@ func (s *Selector) price(l *campaign.LineItem, cr campaign.CreativeIndex) unit.N
 	switch {
 	case s.choice.Rung == ladder.Prior:
 		prior := &c.Snapshot.Creatives[cr]
-		return scale(expected(l, float64(prior.CTR), float64(prior.CVR)), s.position)
+		return scale(expected(l, float64(prior.CTR), float64(prior.CVR)), s.position, l)
 	case s.choice.Rung == ladder.Cached && s.arm != nil:
 		// Of an impression at some position: not scaled again.
 		if rate := s.arm.cached[s.arm.model.slots[cr]]; rate > 0 {
 			return unit.Nanos(float64(l.Price) * float64(rate))
 		}
 	}
-	return scale(c.values[cr], s.position)
+	return scale(c.values[cr], s.scaling(), l)
 }
 
-// scale never falls when the value rises.
-func scale(v unit.Nanos, by float64) unit.Nanos {
+// scale is the worth of a line at a rate so many times as high, of at most 1. It
+// never falls when the value rises.
+func scale(v unit.Nanos, by float64, l *campaign.LineItem) unit.Nanos {
 	if by == 1 {
 		return v
 	}
-	return unit.Nanos(float64(v) * by)
+	return min(unit.Nanos(float64(v)*by), l.Price)
 }
 
 // offer puts the line's creatives into the ranking: at what they are worth, or

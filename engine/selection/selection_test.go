@@ -107,7 +107,10 @@ func history(r *rand.Rand, s *Selector, n *naive) {
 		d[event.Impression.Index()] = uint64(r.IntN(5000))
 		d[event.Click.Index()] = uint64(r.IntN(50))
 		d[event.Conversion.Index()] = uint64(r.IntN(5))
-		id := snap.Creatives[r.IntN(len(snap.Creatives))].ID
+		cr := &snap.Creatives[r.IntN(len(snap.Creatives))]
+		id := cr.ID
+		n.groups.category(cr.Categories).add(&d)
+		n.groups.all.add(&d)
 		s.Learn(id, &d)
 		if n.seen[id] == nil {
 			n.seen[id] = &Counts{}
@@ -157,9 +160,13 @@ func compareCatalog(t *testing.T, o catalogtest.Options) (compared, won int) {
 	r := rand.New(rand.NewPCG(o.Seed, 5))
 	snap := catalogtest.Snapshot(o)
 	qualities(r, snap)
+	for i := range snap.Creatives {
+		snap.Creatives[i].Unrated = r.IntN(3) == 0
+	}
 	n := &naive{s: snap, seen: map[unit.CreativeID]*Counts{}, dry: map[campaign.AccountIndex]bool{}, shown: map[unit.LineID]int{}}
 	s := NewSelector(Prepare(snap, Default()), NewRates(), newCaps(t), nil)
 	history(r, s, n)
+	pasts(t, r, s, n, o)
 	for i, f := range catalogtest.Requests(40, o) {
 		f.Sites = f.Sites[:min(len(f.Sites), 1)] // a request has one site
 		body := vary(r, snap, f.AppendJSON(nil, fmt.Sprint("user-", i)))

@@ -22,6 +22,7 @@ type Selector struct {
 	catalog *Catalog
 	rates   *Rates
 	caps    *profile.Table
+	groups  *groups
 
 	query    campaign.Query
 	activity campaign.Activity
@@ -53,6 +54,7 @@ type Selector struct {
 	scans      int     // of the impression's candidates
 	candidates int     // lines that targeting let compete
 	position   float64 // scales rates that no model predicts
+	tier       tier    // scales them too, where counts decide
 	atCounts   bool    // predicted lines are worth what the catalog's columns say
 	scoring    bool    // they are worth what the arm's model says
 	preranked  bool    // of the best by counts, for there are too many
@@ -70,7 +72,7 @@ type Selector struct {
 // smoothed counts.
 func NewSelector(c *Catalog, rates *Rates, caps *profile.Table, p *Predictor) *Selector {
 	return &Selector{
-		catalog: c, rates: rates, caps: caps, predictor: p, waiting: shards.AlignedSlice[scored](2 * batch)[:0],
+		catalog: c, rates: rates, caps: caps, groups: newGroups(), predictor: p, waiting: shards.AlignedSlice[scored](2 * batch)[:0],
 		scratch: shards.AlignedSlice[byte](1024)[:0], won: shards.AlignedSlice[campaign.LineIndex](128)[:0],
 	}
 }
@@ -82,12 +84,16 @@ func (s *Selector) Catalog() *Catalog { return s.catalog }
 func (s *Selector) Swap(c *Catalog) {
 	s.catalog = c
 	for i, id := range s.rates.ids {
+		c.count(id, &s.rates.totals[i])
 		c.reprice(id, &s.rates.totals[i])
 	}
+	c.cats.settle(&s.groups.levels)
 }
 
 // Learn applies a delta of events, from this shard or another.
 func (s *Selector) Learn(id unit.CreativeID, d *Counts) {
+	s.catalog.count(id, d)
+	s.groups.learn(d)
 	s.catalog.reprice(id, s.rates.apply(id, d))
 }
 
@@ -117,6 +123,7 @@ func (s *Selector) Begin(r *openrtb.BidRequest, u User, by Choice, now unit.Mono
 	if s.predictor != nil {
 		s.predictor.beginRequest(s)
 	}
+	s.beginTiers()
 	s.setCurrencies()
 	s.seatsNamed = r.WSeat.Len()+r.BSeat.Len() > 0
 	snap := s.catalog.Snapshot
@@ -345,4 +352,10 @@ func (s *Selector) WorthAt(c campaign.CreativeIndex, ctr, cvr float64) unit.Nano
 		return l.Price
 	}
 	return expected(l, ctr, cvr)
+}
+
+// WorthHere is what an impression of the creative is worth at the impression at
+// hand where no model predicts it.
+func (s *Selector) WorthHere(c campaign.CreativeIndex) unit.Nanos {
+	return s.price(&s.catalog.Snapshot.Lines[s.catalog.Snapshot.Creatives[c].Line], c)
 }

@@ -31,6 +31,7 @@ type winner struct {
 	bid      auction.Bid
 	place    selection.Place
 	policy   event.Policy
+	group    event.Group
 	win      budget.Win
 	w, h     int32
 	id, adm  span
@@ -124,6 +125,9 @@ func (c *Core) decide(x *Context, i int) {
 		d.choice = coldstart.Choice{}
 	}
 	c.shard.Counters().Add(c.m.candidates, uint64(c.sel.Candidates()))
+	if tier, _, ok := c.sel.Tier(); ok {
+		c.count(c.m.tiers[tier])
+	}
 }
 
 // try takes a bid through admission, money and markup. Only with Won has
@@ -144,7 +148,7 @@ func (c *Core) try(x *Context, i int, b *auction.Bid) selection.Reason {
 		c.count(c.m.refused[refused])
 		return selection.NoFunds
 	}
-	w := winner{imp: i, bid: *b, place: place, win: win, currency: l.Currency, policy: c.policy(c.decision.by, b.Creative)}
+	w := winner{imp: i, bid: *b, place: place, win: win, currency: l.Currency, policy: c.policy(c.decision.by, b.Creative), group: c.sel.Group()}
 	if !c.renderBid(x, &w) {
 		c.broker.Cancel(&win, accounts, b.Price, pool)
 		return selection.NoMarkup

@@ -137,6 +137,8 @@ func New(cfg Config, s *shards.Shard[Message], fx Effects, keys *event.Keyring, 
 	c.broker = budget.NewBroker(cfg.Budget, s.ID(), s.Shards(), cfg.Node, cfg.Epoch, (*brokerEffects)(c), recovered)
 	c.board = pace.New(s.ID(), s.Shards(), (*brokerEffects)(c), c.broker)
 	s.After(cfg.RatesEvery, timerRates, 0)
+	// Between two exchanges of counts: what one shard was told so was every other.
+	s.After(cfg.RatesEvery+cfg.RatesEvery/2, timerTiers, 0)
 	s.After(pace.Every, timerPace, 0)
 	s.After(cfg.SweepEvery, timerSweep, 0)
 	return c, nil
@@ -154,6 +156,10 @@ func (c *Core) Handle(m *Message) {
 	case Rates:
 		if c.sel != nil { // before the first catalog there is nothing to price
 			c.sel.Learn(m.ID, &m.Counts)
+		}
+	case Groups:
+		if c.sel != nil {
+			c.sel.LearnGroup(m.Group, &m.Counts)
 		}
 	case Seen:
 		c.remember(m.User, m.Event, m.Line, m.ID)
@@ -176,6 +182,11 @@ func (c *Core) Timer(kind uint8, arg uint64) {
 	case timerPace:
 		c.board.Tick(c.shard.Wall())
 		c.shard.After(pace.Every, timerPace, 0)
+	case timerTiers:
+		if c.sel != nil {
+			c.sel.FitTiers()
+		}
+		c.shard.After(c.cfg.RatesEvery, timerTiers, 0)
 	case timerFunds:
 		c.waits.armed = false // EndBatch looks at what waits
 	default:
@@ -203,16 +214,29 @@ func (c *Core) share() {
 	for {
 		id, counts, ok := c.rates.Take()
 		if !ok {
-			return
+			break
 		}
 		c.sel.Learn(id, &counts)
-		for to := range c.shard.Shards() {
-			if to := unit.ShardID(to); to != c.shard.ID() {
-				c.out = Message{Type: Rates, ID: id, Counts: counts}
-				if !c.shard.Send(to, &c.out) {
-					// A prediction a little off is better than a wait: counted, not repeated.
-					c.count(c.m.ratesLost)
-				}
+		c.tell(Message{Type: Rates, ID: id, Counts: counts})
+	}
+	for {
+		group, counts, ok := c.sel.TakeGroup()
+		if !ok {
+			return
+		}
+		c.sel.LearnGroup(group, &counts)
+		c.tell(Message{Type: Groups, Group: group, Counts: counts})
+	}
+}
+
+// tell sends a delta to every other shard.
+func (c *Core) tell(m Message) {
+	for to := range c.shard.Shards() {
+		if to := unit.ShardID(to); to != c.shard.ID() {
+			c.out = m
+			if !c.shard.Send(to, &c.out) {
+				// A prediction a little off is better than a wait: counted, not repeated.
+				c.count(c.m.ratesLost)
 			}
 		}
 	}

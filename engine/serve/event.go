@@ -69,6 +69,9 @@ func (c *Core) observe(t *event.Token, o budget.Outcome) {
 	}
 	c.tally.happened(t.Line, t.Kind, billed)
 	c.rates.Observe(t.Creative, t.Kind)
+	if c.sel != nil {
+		c.sel.ObserveGroup(t.Group, t.Creative, t.Kind)
+	}
 	c.judge(t, billed)
 	if t.Kind == event.Conversion {
 		return

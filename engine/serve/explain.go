@@ -49,6 +49,14 @@ type ImpExplanation struct {
 	Excluded   []ExplainedLine `json:"excluded,omitempty"`
 	Reasons    map[string]int  `json:"excluded_by_reason,omitempty"`
 	Unlisted   int             `json:"unlisted,omitempty"`
+	// Tier of evidence by which click rates are scaled where no model predicts.
+	Tier *ExplainedTier `json:"tier,omitempty"`
+}
+
+// ExplainedTier says whose clicks scale the rates, and by how much.
+type ExplainedTier struct {
+	Speaks string  `json:"speaks"`
+	Scale  float64 `json:"scale"`
 }
 
 // ExplainedBid is a creative of a candidate line.
@@ -114,6 +122,9 @@ func (c *Core) explainImp(x *Context, i int) ImpExplanation {
 		return e
 	}
 	c.sel.BeginImp(imp)
+	if tier, by, ok := c.sel.Speaks(); ok {
+		e.Tier = &ExplainedTier{tier.String(), by}
+	}
 	snap := c.sel.Catalog().Snapshot
 	for l := range snap.Lines {
 		line := campaign.LineIndex(l)
@@ -170,7 +181,7 @@ const whyMax = 20
 func (c *Core) explainBid(imp int, line campaign.LineIndex, cr campaign.CreativeIndex, why bool) ExplainedBid {
 	snap := c.sel.Catalog().Snapshot
 	l := &snap.Lines[line]
-	worth := c.sel.Worth(cr)
+	worth := c.sel.WorthHere(cr)
 	ctr, cvr := c.sel.Predicted(cr)
 	b := ExplainedBid{Line: l.Name, Creative: snap.Creatives[cr].Name, Tier: l.Tier, Pricing: l.Pricing.String()}
 	if w, ok := c.sel.Why(cr); ok && c.decision.by.Rung == ladder.Full {

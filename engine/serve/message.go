@@ -20,12 +20,13 @@ const (
 	Seen
 	Wake
 	Pace
+	Groups
 
 	kindCount
 )
 
 // KindNames names the kinds in metrics.
-var KindNames = []string{"bid", "event", "budget", "rates", "seen", "wake", "pace"}
+var KindNames = []string{"bid", "event", "budget", "rates", "seen", "wake", "pace", "groups"}
 
 // Message is what a shard's mailbox carries. Which fields count depends on
 // the kind.
@@ -33,12 +34,13 @@ type Message struct {
 	Type    Kind
 	Context *Context         // BidRequest, Event
 	Budget  budget.Message   // Budget
-	Counts  selection.Counts // Rates
+	Counts  selection.Counts // Rates, Groups
 	ID      unit.CreativeID  // Rates, Seen
 	User    unit.UserID      // Seen
 	Line    unit.LineID      // Seen
 	Event   event.Kind       // Seen
 	Pace    pace.Message     // Pace
+	Group   event.Group      // Groups
 }
 
 // Kind is the message's kind, for the shard's metrics.
@@ -50,12 +52,13 @@ const (
 	timerSweep
 	timerFunds
 	timerPace
+	timerTiers
 
 	timerCount
 )
 
 // TimerNames names the timers in metrics.
-var TimerNames = []string{"budget-tick", "budget-flush", "budget-work", "rates", "sweep", "funds", "pace"}
+var TimerNames = []string{"budget-tick", "budget-flush", "budget-work", "rates", "sweep", "funds", "pace", "tiers"}
 
 func init() {
 	// Names are indexed by kind: a kind without a name would be counted under

@@ -4,6 +4,7 @@ import (
 	"millrace/codec/event"
 	"millrace/engine/budget"
 	"millrace/engine/selection"
+	"millrace/models/coldstart"
 	"millrace/models/ladder"
 	"millrace/models/rollout"
 	"millrace/shards"
@@ -25,6 +26,7 @@ type Metrics struct {
 	rungs              [ladder.Rungs]shards.Counter
 	rungChanges        [ladder.Rungs]shards.Counter
 	arms               [2]shards.Counter
+	tiers              [coldstart.Tiers]shards.Counter
 	scored             shards.Counter
 	predictionsFailed  shards.Counter
 }
@@ -55,6 +57,10 @@ func NewMetrics(r *shards.Registry) *Metrics {
 	for i := range m.arms {
 		m.arms[i] = counter("model_arm_decisions", "Decisions with a model in force, by the arm of the rollout.",
 			shards.Label{Name: "arm", Value: rollout.Arm(i).String()})
+	}
+	for i := range m.tiers {
+		m.tiers[i] = counter("tier_decisions", "Impressions at which click rates were scaled by what is known without a model, by what spoke.",
+			shards.Label{Name: "tier", Value: coldstart.Tier(i).String()})
 	}
 	for i := range m.lost {
 		reason := selection.Reason(i)

@@ -103,7 +103,7 @@ func (c *Core) signURLs(x *Context, w *winner, imp *openrtb.Imp, cr *campaign.Cr
 		Campaign: snap.Campaigns[l.Campaign].ID, Line: l.ID, Creative: cr.ID,
 		CampaignAccount: accountID(snap, l.Account), LineAccount: accountID(snap, l.LineAccount),
 		Reserved: w.bid.Price, Currency: l.Currency, Day: w.win.Day, Issued: w.win.Issued,
-		Policy: w.policy,
+		Policy: w.policy, Group: w.group,
 	}
 	r.vars.ImpressionURL = c.trackingURL(r.impression, l, event.Impression, c.impressionTTL(imp), nil)
 	r.impression = r.vars.ImpressionURL

@@ -246,6 +246,7 @@ func (c *compiler) priors(p place, spec *CreativeSpec, cr *Creative) {
 	case openrtb.NativeMedia:
 		ctr = defaultCTRNative
 	}
+	cr.Unrated = spec.CTR == nil
 	cr.CTR, cr.CVR = rate("ctr", spec.CTR, ctr), rate("cvr", spec.CVR, defaultCVR)
 	cr.Quality = QualityDefault
 	if q := spec.Quality; q != nil {

@@ -154,6 +154,8 @@ type Creative struct {
 	// CTR is the prior probability of a click after an impression, CVR of a
 	// conversion after a click.
 	CTR, CVR float32
+	// Unrated: the catalog states no click rate, CTR is its media type's usual one.
+	Unrated bool
 	// Quality scales its rank among the bids of its tier, not what it pays: 0
 	// (last) to 10, QualityDefault where the catalog says nothing.
 	Quality float32
