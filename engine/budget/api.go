@@ -146,7 +146,10 @@ type Message struct {
 	From  unit.ShardID
 	Count uint8
 	// Stamp is the sender's clock: what the receiver writes comes after it.
-	Stamp   ledger.Stamp
+	Stamp ledger.Stamp
+	// Until is how long the node's leases last, as far as the sender knows; 0 is
+	// without end.
+	Until   unit.MonoTime
 	Entries [2]Entry
 }
 
@@ -190,7 +193,7 @@ func ReplyMessage(r *store.Reply) Message {
 		Account: r.Account, Amount: r.Amount, Need: unit.Nanos(r.Seq), Day: r.Day, Op: op, Status: r.Status,
 	}
 	// The second entry only extends the first.
-	m.Entries[1] = Entry{Amount: r.Remaining, Need: unit.Nanos(r.Epoch)}
+	m.Entries[1] = Entry{Amount: r.Remaining, Need: unit.Nanos(r.Epoch), Gen: uint32(r.Lease / time.Millisecond)}
 	return m
 }
 

@@ -116,6 +116,12 @@ type Broker struct {
 	hungryFor []int32 // homes with hungry shards
 	cursor    int
 
+	until    unit.MonoTime // the node's leases last to here, 0: without end
+	lease    time.Duration // as the store last said, 0: not yet
+	renewed  unit.MonoTime // when that was asked for
+	renewing bool
+	fenced   bool
+
 	opSeq  uint64
 	ops    fifo[storeOp]
 	flight []storeOp
@@ -390,6 +396,7 @@ func (b *Broker) Halt() { b.halted = true }
 func (b *Broker) Handle(m *Message, now unit.MonoTime, wall unit.WallTime) {
 	b.now, b.wall = now, wall
 	b.hear(m.Stamp)
+	b.extend(m.Until)
 	if op := m.Entries[0].Op; op == opGranted || op == opTaken {
 		b.replied(m, now)
 		b.flush()

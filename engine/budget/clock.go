@@ -20,7 +20,8 @@ type zone struct {
 	// stopMono is stop by the monotonic clock, as it looked when the day began:
 	// a wall clock that is set back does not prolong the day.
 	stopMono unit.MonoTime
-	rolled   int32 // slots below it are in the day; rolls go on while < len(slots)
+	dayMono  unit.MonoTime // stopMono, if leases have no end before
+	rolled   int32         // slots below it are in the day; rolls go on while < len(slots)
 	rolling  bool
 }
 
@@ -37,6 +38,7 @@ func (b *Broker) zoneOf(loc *time.Location, now unit.MonoTime, wall unit.WallTim
 	z := zone{loc: loc}
 	// Within the margin after midnight it is still the day before, closed.
 	z.set(wall.Add(-b.cfg.MidnightMargin).DayIn(loc), b.cfg.MidnightMargin, now, wall)
+	z.stopMono = b.lasts(z.dayMono)
 	b.zones = append(b.zones, z)
 	return uint16(len(b.zones) - 1)
 }
@@ -45,7 +47,7 @@ func (z *zone) set(day unit.Day, margin time.Duration, now unit.MonoTime, wall u
 	z.day = day
 	z.start, z.end = day.Start(z.loc), (day + 1).Start(z.loc)
 	z.open, z.stop = z.start.Add(margin), z.end.Add(-margin)
-	z.stopMono = now.Add(z.stop.Sub(wall))
+	z.dayMono = now.Add(z.stop.Sub(wall))
 }
 
 // dayOf is the day in which a bucket lies: buckets never straddle a midnight.
@@ -82,6 +84,7 @@ func (b *Broker) tick(now unit.MonoTime, wall unit.WallTime) {
 		z := &b.zones[i]
 		if over := z.end.Add(b.cfg.MidnightMargin); wall >= over {
 			z.set(wall.Add(-b.cfg.MidnightMargin).DayIn(z.loc), b.cfg.MidnightMargin, now, wall)
+			z.stopMono = b.lasts(z.dayMono)
 			z.rolling, z.rolled = true, 0
 		} else if left := over.Sub(wall); left < next {
 			next = max(left, time.Millisecond)
@@ -91,6 +94,7 @@ func (b *Broker) tick(now unit.MonoTime, wall unit.WallTime) {
 	b.releaseDead(now, wall)
 	b.dropPages(wall)
 	b.retry(now)
+	b.renew(now)
 	b.hungryTick()
 	b.askFirst()
 	b.fx.After(next, TimerTick, 0)

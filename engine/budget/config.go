@@ -20,6 +20,9 @@ type Config struct {
 	ShareHorizon time.Duration
 	// LeaseMin, in nanos: no lease is asked for less, while there is more.
 	LeaseMin int64
+	// DriftMax is how much slower, in thousandths, this node's monotonic clock may
+	// run than the store's: by so much earlier a lease that ends is over here.
+	DriftMax int
 	// StoreTimeout: an unanswered request to the store is repeated.
 	StoreTimeout time.Duration
 	// StoreWindow: at most so many requests of a shard wait at the store.
@@ -45,6 +48,7 @@ func Default() Config {
 		LeaseHorizon:   10 * time.Second,
 		ShareHorizon:   time.Second,
 		LeaseMin:       50_000_000,
+		DriftMax:       20,
 		StoreTimeout:   500 * time.Millisecond,
 		StoreWindow:    512,
 		RetryEvery:     time.Millisecond,
@@ -76,6 +80,9 @@ func (c *Config) Validate() error {
 	}
 	if c.TokenTTL < c.ReservationTTL {
 		faults = append(faults, fmt.Errorf("budget.token_ttl: %v is shorter than reservation_ttl (%v)", c.TokenTTL, c.ReservationTTL))
+	}
+	if c.DriftMax < 0 || c.DriftMax > 500 {
+		faults = append(faults, fmt.Errorf("budget.drift_max: %d thousandths, want between 0 and 500", c.DriftMax))
 	}
 	if c.MidnightMargin < 0 || c.MidnightMargin > time.Minute {
 		faults = append(faults, fmt.Errorf("budget.midnight_margin: %v, want between 0s and 1m", c.MidnightMargin))

@@ -77,6 +77,17 @@
 // was ahead of our wall clock. What a reservation holds is voided by the wall
 // clock or by the monotonic one: a step back does not prolong it.
 //
+// # Leases that end
+//
+// A store may answer that its leases end (Reply.Lease). Then everything this life
+// of the node holds ends together, so long after the last request that the store
+// answered: the holder counts from when it sent it, by the monotonic clock, less
+// DriftMax, and the store from when it got it, so the holder is over first. The
+// end travels with the messages between shards and is renewed by each when a
+// third of the time is gone. After it nothing is reserved, reachable store or
+// not; what was reserved before is posted as long as a reservation lives. A life
+// that the store has fenced spends nothing any more (Counts.Fenced).
+//
 // # Terms that change
 //
 // A lower limit, a pause, another zone or the removal of an account gives

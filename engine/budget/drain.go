@@ -175,6 +175,9 @@ type Counts struct {
 	// Behind is the most that the stamp of a message was ahead of the wall clock:
 	// clocks that differ by more than the protocol allows show here.
 	Behind time.Duration
+	// Fenced: the store has given up on this life; it spends nothing any more and
+	// wants a restart.
+	Fenced bool
 	// Accounts known, and accounts with shards that wait for money.
 	Accounts, Hungry int
 }
@@ -182,7 +185,7 @@ type Counts struct {
 // Counts reads the counters.
 func (b *Broker) Counts() Counts {
 	return Counts{
-		Refused: b.refused, Defects: b.defects, SeenPages: b.seen.Pages(), DeadEvents: len(b.overlay), Behind: b.behind,
+		Refused: b.refused, Defects: b.defects, SeenPages: b.seen.Pages(), DeadEvents: len(b.overlay), Behind: b.behind, Fenced: b.fenced,
 		Accounts: len(b.slots), Hungry: len(b.hungryFor),
 	}
 }

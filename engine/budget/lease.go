@@ -1,6 +1,8 @@
 package budget
 
 import (
+	"time"
+
 	"millrace/codec/unit"
 	"millrace/state/ledger"
 	"millrace/state/store"
@@ -9,6 +11,7 @@ import (
 // storeOp is one request to the store: queued, or under way.
 type storeOp struct {
 	grant    bool
+	renew    bool  // for time alone
 	home     int32 // of a grant
 	account  unit.AccountID
 	campaign unit.CampaignID
@@ -18,6 +21,7 @@ type storeOp struct {
 	amount   unit.Nanos
 	atLeast  unit.Nanos
 	seq      uint64
+	first    unit.MonoTime // when it was sent, and at last repeated
 	sent     unit.MonoTime
 }
 
@@ -54,7 +58,7 @@ func (b *Broker) pump(now unit.MonoTime) {
 			continue
 		}
 		b.opSeq++
-		op.seq, op.sent = b.opSeq, now
+		op.seq, op.first, op.sent = b.opSeq, now, now
 		b.flight = append(b.flight, op)
 		b.submit(&b.flight[len(b.flight)-1])
 	}
@@ -85,6 +89,11 @@ func (b *Broker) prepareGrant(op *storeOp) bool {
 // submit sends one request; a repeat carries the same identity and content.
 func (b *Broker) submit(op *storeOp) {
 	id := store.OpID{Node: b.node, Shard: b.id, Epoch: b.epoch, Seq: op.seq}
+	if op.renew {
+		b.granting = store.GrantRequest{ID: id, Stamp: b.stamp}
+		b.fx.Grant(&b.granting)
+		return
+	}
 	if !op.grant {
 		b.returning = store.ReturnRequest{
 			ID: id, Account: op.account, Campaign: op.campaign, Day: op.day, LeaseEpoch: op.lease, Amount: op.amount,
@@ -112,6 +121,11 @@ func (b *Broker) retry(now unit.MonoTime) {
 	for i := range b.flight {
 		if op := &b.flight[i]; now.Sub(op.sent) >= b.cfg.StoreTimeout {
 			op.sent = now
+			if op.renew {
+				// Anew, since time counts from the moment of the request.
+				b.opSeq++
+				op.seq, op.first = b.opSeq, now
+			}
 			b.submit(op)
 		}
 	}
@@ -139,7 +153,10 @@ func (b *Broker) replied(m *Message, now unit.MonoTime) {
 		last := len(b.flight) - 1
 		b.flight[i] = b.flight[last]
 		b.flight = b.flight[:last]
-		if op.grant {
+		b.timed(&op, e.Status, time.Duration(m.Entries[1].Gen)*time.Millisecond)
+		if op.renew {
+			b.renewing = false
+		} else if op.grant {
 			b.grantReplied(&op, e, m.Entries[1].Amount)
 		} else {
 			b.returnReplied(&op, e)
@@ -161,6 +178,9 @@ func (b *Broker) grantReplied(op *storeOp, e *Entry, remaining unit.Nanos) {
 	h := &b.homes[op.home]
 	h.asking = false
 	current := b.takes(h, op.day, op.gen)
+	if e.Status == store.Fenced {
+		return
+	}
 	if e.Status != store.OK {
 		if e.Status == store.Refused {
 			b.defects++
@@ -209,4 +229,50 @@ func (b *Broker) returnReplied(op *storeOp, e *Entry) {
 			b.requestGrant(i)
 		}
 	}
+}
+
+// renew asks for more time when a third of it is over, so that two attempts may
+// fail. A shard that only heard of an end, from another, asks at once.
+func (b *Broker) renew(now unit.MonoTime) {
+	if b.until == 0 || b.renewing || b.draining || b.fenced || now.Sub(b.renewed) < b.lease/3 {
+		return
+	}
+	b.renewing = true
+	b.ops.push(storeOp{renew: true})
+	b.pump(now)
+}
+
+// timed notes how long the node's leases last after an answer to op. The store
+// counts from when it got the request, we from when we first sent it, and by a
+// clock that may be slower: so we are over first.
+func (b *Broker) timed(op *storeOp, status store.Status, lease time.Duration) {
+	if status == store.Fenced {
+		b.fenced, b.halted = true, true
+		return
+	}
+	if status != store.OK || lease <= 0 {
+		return
+	}
+	b.lease, b.renewed = lease, max(b.renewed, op.first)
+	b.extend(op.first.Add(lease - lease*time.Duration(b.cfg.DriftMax)/1000))
+}
+
+// extend moves the end of the node's leases, never to the front.
+func (b *Broker) extend(until unit.MonoTime) {
+	if until <= b.until {
+		return
+	}
+	b.until = until
+	b.funds++ // what waits for money may find that it can be spent again
+	for i := range b.zones {
+		b.zones[i].stopMono = b.lasts(b.zones[i].dayMono)
+	}
+}
+
+// lasts is the end of a day or of the leases, whichever is first.
+func (b *Broker) lasts(day unit.MonoTime) unit.MonoTime {
+	if b.until == 0 {
+		return day
+	}
+	return min(day, b.until)
 }

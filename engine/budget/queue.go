@@ -44,7 +44,7 @@ func (b *Broker) flush() {
 				b.unsent = true
 				break
 			}
-			b.msg = Message{From: b.id, Stamp: b.stamp}
+			b.msg = Message{From: b.id, Stamp: b.stamp, Until: b.until}
 			for int(b.msg.Count) < len(b.msg.Entries) && q.head+int(b.msg.Count) < len(q.items) {
 				b.msg.Entries[b.msg.Count] = q.items[q.head+int(b.msg.Count)]
 				b.msg.Count++

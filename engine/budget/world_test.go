@@ -118,9 +118,12 @@ type modelStore struct {
 	lossy   int // one answer in so many is lost, or doubled
 	down    bool
 	asked   int // grants
+	lease   time.Duration
+	fenced  bool
 }
 
 func (s *modelStore) answer(r store.Reply, keep bool) {
+	r.Lease = s.lease
 	if keep {
 		s.answers[[2]uint64{uint64(r.Shard), r.Seq}] = r
 	}
@@ -136,6 +139,14 @@ func (s *modelStore) answer(r store.Reply, keep bool) {
 func (s *modelStore) grant(q *store.GrantRequest) {
 	if a, ok := s.answers[[2]uint64{uint64(q.ID.Shard), q.ID.Seq}]; ok {
 		s.answer(a, false)
+		return
+	}
+	if q.Amount == 0 || s.fenced {
+		r := store.Reply{Op: store.OpGrant, Status: store.OK, Shard: q.ID.Shard, Epoch: q.ID.Epoch, Seq: q.ID.Seq}
+		if s.fenced {
+			r.Status = store.Fenced
+		}
+		s.answer(r, false)
 		return
 	}
 	r := store.Reply{Op: store.OpGrant, Status: store.Exhausted, Shard: q.ID.Shard, Epoch: q.ID.Epoch, Seq: q.ID.Seq, Account: q.Account, Day: q.Day}

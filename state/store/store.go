@@ -1,6 +1,8 @@
 package store
 
 import (
+	"time"
+
 	"millrace/codec/unit"
 	"millrace/state/ledger"
 )
@@ -21,7 +23,8 @@ type GrantRequest struct {
 	Campaign unit.CampaignID
 	Currency unit.Currency
 	Day      unit.Day
-	// Amount is wanted; with less than a tenth of the budget left the store
+	// Amount 0 asks for time alone (Reply.Lease) and names no account; a store
+	// whose leases have no end is never asked. Otherwise Amount is wanted; with less than a tenth of the budget left the store
 	// gives remaining/(holders × 10), yet AtLeast when it has that.
 	Amount  unit.Nanos
 	AtLeast unit.Nanos
@@ -54,7 +57,8 @@ type Status uint8
 
 // Statuses.
 const (
-	// OK: a grant of Reply.Amount (0 never), or a return taken.
+	// OK: a grant of Reply.Amount (0 only if it was asked for time alone), or a
+	// return taken.
 	OK Status = iota + 1
 	// Exhausted: the limit is reached; ask again when something changed.
 	Exhausted
@@ -66,9 +70,12 @@ const (
 	// Refused: the request contradicts the store's books, for example a return
 	// of more than the lease has. It had no effect; this is a defect somewhere.
 	Refused
+	// Fenced: the store has given up on this life of the node, which must not
+	// spend any more.
+	Fenced
 )
 
-var statusNames = [...]string{"", "ok", "exhausted", "closed", "unavailable", "refused"}
+var statusNames = [...]string{"", "ok", "exhausted", "closed", "unavailable", "refused", "fenced"}
 
 // String is the status's name in metrics and logs.
 func (s Status) String() string {
@@ -99,6 +106,11 @@ type Reply struct {
 	Amount  unit.Nanos
 	// Remaining is what the account could still be granted today: a hint.
 	Remaining unit.Nanos
+	// Lease is how long from the moment at which it sent the request this life of
+	// the node may spend what it was granted, all of it, if its clock is right; 0
+	// is without end. What was reserved within that time may be posted later, as
+	// long as a reservation lives.
+	Lease time.Duration
 	// Stamp is not below that of any record which the outcome rests on.
 	Stamp ledger.Stamp
 }

@@ -115,11 +115,13 @@ const (
 	DayBoundary
 	// IdempotencyKey: the store takes a repeated request for a new one.
 	IdempotencyKey
+	// DriftMargin: holders spend to the last instant of a lease by their own clock.
+	DriftMargin
 
 	Safeties
 )
 
-var safetyNames = [Safeties]string{"nothing", "fsync", "day-boundary", "idempotency-key"}
+var safetyNames = [Safeties]string{"nothing", "fsync", "day-boundary", "idempotency-key", "drift-margin"}
 
 // String is the safety's name.
 func (s Safety) String() string { return safetyNames[s] }
@@ -178,5 +180,6 @@ type settings struct {
 	tick           time.Duration
 	segment        int64
 	calm           time.Duration
+	lease          time.Duration // 0: without end
 	start          unit.WallTime
 }

@@ -61,6 +61,7 @@ func (h *history) won(w *World, n *node, size int, e *clientEvent) {
 		h.calmWon[size]++
 	}
 	t := &e.token
+	w.judgeLease(n)
 	if _, twice := h.wins[t.Win]; twice {
 		w.violated("I3", fmt.Sprintf("win %+v was made twice", t.Win))
 	}

@@ -36,15 +36,17 @@ type node struct {
 	offset     time.Duration
 
 	// What will happen to the disk.
-	doom     doom
-	stalled  instant // groups wait until then
-	full     bool
-	lives    uint64 // counts starts and ends: what is planned for one life spares the next
-	shards   int
-	ready    bool
-	draining bool
-	broken   bool // the journal failed
-	crashed  bool // the disk stopped, and with it the life
+	doom    doom
+	stalled instant // groups wait until then
+	full    bool
+	lives   uint64 // counts starts and ends: what is planned for one life spares the next
+	shards  int
+	ready   bool
+	// leaseEnds is when the store takes this life's leases for over.
+	leaseEnds instant
+	draining  bool
+	broken    bool // the journal failed
+	crashed   bool // the disk stopped, and with it the life
 
 	clock   *shards.ManualClock
 	sim     *shards.Sim[serve.Message] // nil while dead
@@ -188,6 +190,13 @@ func (n *node) bootFailed(err error) {
 
 func (n *node) openStore() error {
 	var err error
+	n.leaseEnds = 0
+	if n.world.set.lease > 0 {
+		l := &leasing{node: n, reply: n.deliverer()}
+		l.BudgetStore, err = embedded.Open(n.journal, n.clock.Wall, l.deliver)
+		n.budgets = l
+		return err
+	}
 	if n.world.cfg.Removed == IdempotencyKey {
 		f := &forgetful{really: map[uint64]uint64{}}
 		f.BudgetStore, err = embedded.Open(n.journal, n.clock.Wall, f.deliver(n.deliverer()))
@@ -210,6 +219,9 @@ func (n *node) startShards() error {
 	core.Budget.TickEvery, core.Budget.LeaseMin = w.set.tick, 1_000_000
 	if w.cfg.Removed == DayBoundary {
 		core.Budget.MidnightMargin = 0
+	}
+	if w.cfg.Removed == DriftMargin {
+		core.Budget.DriftMax = 0
 	}
 	core.SweepEvery, core.RatesEvery = 10*w.set.tick, 4*w.set.tick
 	core.Caps.Entries, core.Caps.Seed, core.Users.Users, core.Users.Seed = 1024, 1, 1024, 1

@@ -124,7 +124,12 @@ func (w *World) disturbClock(n *node, p planned) {
 		if n.sim != nil {
 			n.catchUp()
 		}
-		n.reanchor((p.size - 0.5) * 0.04)
+		n.reanchor((p.size - 0.5) * 0.038) // DriftMax is 20 thousandths
+		if p.size < 0.3 && w.storms.has(StoreDown) {
+			// A machine that crawls is often one that is cut off, too.
+			w.hit(StoreDown)
+			w.storms.until[StoreDown] = max(w.storms.until[StoreDown], w.now.add(p.length))
+		}
 	} else {
 		most := jumps[int(p.size*1000)%len(jumps)]
 		n.setWall(time.Duration((p.size - 0.5) * 2 * float64(most)))

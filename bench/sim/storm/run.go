@@ -56,6 +56,11 @@ func draw(c *Config) settings {
 			s.rate = 0.4
 		}
 	}
+	// Every second world's leases end; one that has its idempotency keys removed
+	// has another store in that place.
+	if x := newRand(c.Seed, 7); x.IntN(2) == 0 && c.Removed != IdempotencyKey {
+		s.lease = 3*time.Second + time.Duration(x.Int64N(int64(12*time.Second)))
+	}
 	s.start = drawStart(c, r.IntN(len(zones)), r.Float64(), r.IntN(3))
 	return s
 }

@@ -127,7 +127,8 @@ var removals = []struct {
 }{
 	{Fsync, Config{Seed: 3, Duration: 4 * time.Minute, Faults: All}, "I4"},
 	{DayBoundary, Config{Seed: 79, Duration: 90 * time.Second, Faults: All, Rate: 150}, "I2"},
-	{IdempotencyKey, Config{Seed: 3, Duration: 4 * time.Minute, Faults: All}, "I1"},
+	{IdempotencyKey, Config{Seed: 6, Duration: 4 * time.Minute, Faults: All}, "I1"},
+	{DriftMargin, Config{Seed: 14, Duration: 4 * time.Minute, Faults: All, Rate: 60}, "I2"},
 }
 
 // TestRemovedSafetyIsCaught proves that the simulator can fail.
