@@ -67,6 +67,16 @@
 // what is available goes back and the new day's lease is asked for. What is
 // reserved is posted to the day it was won on. Clocks that jump only refuse.
 //
+// # Order
+//
+// A broker's stamp (a hybrid logical clock, ledger.Stamp) begins above every
+// stamp of the journal, travels with every message to other shards and to the
+// store and with every reply, and is merged on receipt. So a posting's stamp is
+// above that of the lease it was paid from, whichever way the wall clock was
+// set meanwhile, before a restart too. Counts.Behind is the most that a stamp
+// was ahead of our wall clock. What a reservation holds is voided by the wall
+// clock or by the monotonic one: a step back does not prolong it.
+//
 // # Terms that change
 //
 // A lower limit, a pause, another zone or the removal of an account gives

@@ -113,11 +113,13 @@ const (
 	Fsync
 	// DayBoundary: no margin around midnight.
 	DayBoundary
+	// IdempotencyKey: the store takes a repeated request for a new one.
+	IdempotencyKey
 
 	Safeties
 )
 
-var safetyNames = [Safeties]string{"nothing", "fsync", "day-boundary"}
+var safetyNames = [Safeties]string{"nothing", "fsync", "day-boundary", "idempotency-key"}
 
 // String is the safety's name.
 func (s Safety) String() string { return safetyNames[s] }

@@ -188,6 +188,12 @@ func (n *node) bootFailed(err error) {
 
 func (n *node) openStore() error {
 	var err error
+	if n.world.cfg.Removed == IdempotencyKey {
+		f := &forgetful{really: map[uint64]uint64{}}
+		f.BudgetStore, err = embedded.Open(n.journal, n.clock.Wall, f.deliver(n.deliverer()))
+		n.budgets = f
+		return err
+	}
 	n.budgets, err = embedded.Open(n.journal, n.clock.Wall, n.deliverer())
 	return err
 }
