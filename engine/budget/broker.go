@@ -98,6 +98,7 @@ type Broker struct {
 	bucketEnd int64 // of the current bucket, Unix seconds
 	current   int   // ring entry of the current bucket
 	issued    int64 // latest Issued, Unix seconds
+	issuedAt  unit.MonoTime
 
 	nextSeq uint64
 	lastPos uint64 // in the journal

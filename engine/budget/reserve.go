@@ -1,6 +1,8 @@
 package budget
 
 import (
+	"time"
+
 	"millrace/codec/event"
 	"millrace/codec/unit"
 	"millrace/state/ledger"
@@ -13,7 +15,7 @@ func (b *Broker) Reserve(accounts [2]int32, amount unit.Nanos, pool Pool, now un
 	if b.draining || b.halted && (accounts[0] >= 0 || accounts[1] >= 0) {
 		return w, Halted
 	}
-	sec := max(b.issued, wall.Unix())
+	sec := b.second(now, wall)
 	var taken [2]int32
 	n := 0
 	for _, a := range accounts {
@@ -40,7 +42,10 @@ func (b *Broker) Reserve(accounts [2]int32, amount unit.Nanos, pool Pool, now un
 	if sec >= b.bucketEnd {
 		b.openBucket(sec)
 	}
-	b.issued, b.buckets[b.current].last = sec, now
+	if sec > b.issued {
+		b.issued, b.issuedAt = sec, now
+	}
+	b.buckets[b.current].last = now
 	for _, s := range taken[:n] {
 		b.take(s, amount, pool, now)
 	}
@@ -52,6 +57,17 @@ func (b *Broker) Reserve(accounts [2]int32, amount unit.Nanos, pool Pool, now un
 	b.pages[len(b.pages)-1] = sec
 	b.nextSeq++
 	return w, Reserved
+}
+
+// second is what wins of this instant are issued at. It never runs back: after a
+// step back of the wall clock it goes on by the monotonic one, so that buckets
+// follow each other and reservations lapse in their time.
+func (b *Broker) second(now unit.MonoTime, wall unit.WallTime) int64 {
+	sec := wall.Unix()
+	if sec < b.issued {
+		sec = b.issued + int64(now.Sub(b.issuedAt)/time.Second)
+	}
+	return sec
 }
 
 // take moves amount from available to reserved.

@@ -107,6 +107,7 @@ func TestFoundBefore(t *testing.T) {
 		{0, "stamps of a life began at the wall clock, below those of the life before when that had been set back"},
 		{4, "a refused grant was granted when its repeat came later, to a broker that had heard the refusal: money nobody held"},
 		{6, "after a step forward of the clock, reservations stayed for as long as the step"},
+		{901, "the same, while new ones kept the same bucket open"},
 	} {
 		r, err := Run(Config{Seed: c.seed, Duration: 10 * time.Minute, Faults: All})
 		if err != nil {
