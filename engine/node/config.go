@@ -31,6 +31,7 @@ type Config struct {
 	Gzip        GzipConfig    `yaml:"gzip" help:"compression of answers; compressed requests are always taken"`
 	Shard       ShardConfig   `yaml:"shard" help:"queues and tables of one shard"`
 	Budget      BudgetConfig  `yaml:"budget" help:"leases, reservations and the journal of money"`
+	Kafka       KafkaConfig   `yaml:"kafka" help:"a copy of every spend event to a topic, keyed by campaign, from the journal: at least once, whatever is down meanwhile; consumers drop repeats"`
 	Tokens      TokensConfig  `yaml:"tokens" help:"signing of the tracking URLs"`
 	Ranking     RankingConfig `yaml:"ranking" help:"what weighs beside the price, in percent; none of it changes what is bid or billed, but for the click rates of positions"`
 	Model       ModelConfig   `yaml:"model" help:"prediction of clicks and conversions"`
@@ -91,6 +92,17 @@ type BudgetConfig struct {
 	ReservationTTL   time.Duration `yaml:"reservation_ttl" help:"how long a win may hold money before its billable event; later events bill only from what is left"`
 	JournalSegment   strict.Bytes  `yaml:"journal_segment" help:"size of one journal file"`
 	JournalRetention time.Duration `yaml:"journal_retention" help:"how long full journal files are kept after their checkpoint"`
+	JournalHold      strict.Bytes  `yaml:"journal_hold" help:"full journal files kept for copies elsewhere that lag behind; beyond it the oldest go, with an alarm and a count"`
+}
+
+// KafkaConfig carries spend events to Kafka.
+type KafkaConfig struct {
+	Brokers      []string     `yaml:"brokers" help:"brokers to begin with, host:port; they name the others; empty: no Kafka. In the environment: host:port,host:port"`
+	Topic        string       `yaml:"topic" help:"topic of the spend events"`
+	Partitions   int          `yaml:"partitions" help:"a missing topic is made with so many partitions, and one that has others is told in the log; 0: its owner makes it"`
+	Replication  int          `yaml:"replication" help:"copies of a topic that is made here; 0 is the brokers' default"`
+	BufferEvents int          `yaml:"buffer_events" help:"events sent and not acknowledged; more are read from the journal only then"`
+	BufferBytes  strict.Bytes `yaml:"buffer_bytes" help:"their size in memory"`
 }
 
 // TokensConfig signs tracking URLs.
@@ -174,7 +186,9 @@ func Default() Config {
 			ReservationTTL:   5 * time.Minute,
 			JournalSegment:   64 << 20,
 			JournalRetention: 72 * time.Hour,
+			JournalHold:      16 << 30,
 		},
+		Kafka:   KafkaConfig{Topic: "millrace.spend", BufferEvents: 1 << 15, BufferBytes: 32 << 20},
 		Tokens:  TokensConfig{TTL: 24 * time.Hour},
 		Ranking: RankingConfig{Banner: 100, Video: 100, Audio: 100, Native: 100, AboveFold: 100, BelowFold: 100},
 		Model: ModelConfig{

@@ -151,6 +151,13 @@ func TestValidateNamesField(t *testing.T) {
 		"limits.head_bytes":      func(c *Config) { c.Limits.HeadBytes = 1 },
 		"shard.mailbox_slots":    func(c *Config) { c.Shard.MailboxSlots = 1000 },
 		"budget.reservation_ttl": func(c *Config) { c.Budget.ReservationTTL = 0 },
+		"budget.journal_hold":    func(c *Config) { c.Budget.JournalHold = -1 },
+		"kafka.brokers[1]":       func(c *Config) { c.Kafka.Brokers = []string{"a:9092", "b"} },
+		"kafka.topic":            func(c *Config) { c.Kafka.Topic = "spend events" },
+		"kafka.partitions":       func(c *Config) { c.Kafka.Partitions = -1 },
+		"kafka.replication":      func(c *Config) { c.Kafka.Replication = 33 },
+		"kafka.buffer_events":    func(c *Config) { c.Kafka.BufferEvents = 1 },
+		"kafka.buffer_bytes":     func(c *Config) { c.Kafka.BufferBytes = 1 },
 		"tokens.ttl":             func(c *Config) { c.Tokens.TTL = 0 },
 		"tokens.active":          func(c *Config) { c.Tokens.Active = 9 },
 		"tokens.keys[0].secret":  func(c *Config) { c.Tokens.Keys = []TokenKey{{1, NewSecret(hidden)}} },
@@ -205,7 +212,7 @@ func TestPrintedFileReadsBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, _, faults := Load(writeFile(t, b.String()), nil, nil)
-		got.Tokens.Keys, got.Model.Keys = nil, nil // an empty list reads back as one, not as nil
+		got.Tokens.Keys, got.Model.Keys, got.Kafka.Brokers = nil, nil, nil // an empty list reads back as one, not as nil
 		if faults != nil || !reflect.DeepEqual(got, c) {
 			t.Fatalf("%v\n%s", faults, b.String())
 		}

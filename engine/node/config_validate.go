@@ -60,6 +60,7 @@ func (c Config) Validate() strict.Faults {
 	c.Gzip.validate(l)
 	c.Shard.validate(l)
 	c.Budget.validate(l)
+	c.Kafka.validate(l)
 	c.Tokens.validate(l)
 	c.Ranking.validate(l)
 	c.Model.validate(l)
@@ -163,6 +164,7 @@ func (c BudgetConfig) validate(l *faultList) {
 	l.lasting("budget.reservation_ttl", c.ReservationTTL, time.Second, 24*time.Hour)
 	l.sized("budget.journal_segment", c.JournalSegment, 64<<10, 4<<30)
 	l.lasting("budget.journal_retention", c.JournalRetention, 0, 10*365*24*time.Hour)
+	l.sized("budget.journal_hold", c.JournalHold, 0, 1<<50)
 }
 
 func (c TokensConfig) validate(l *faultList) {

@@ -26,6 +26,7 @@ import (
 	"millrace/state/outbox"
 	"millrace/state/store"
 	"millrace/state/store/embedded"
+	"millrace/state/store/kafka"
 )
 
 // readyTimeout bounds the wait for the brokers' first leases.
@@ -42,6 +43,7 @@ type Node struct {
 	temporary  bool // dataFolder is ours to remove
 
 	journal *outbox.Journal
+	kafka   *kafka.Drain
 	budgets *embedded.Store
 	group   *shards.Group[serve.Message]
 	cores   []*serve.Core
@@ -87,6 +89,9 @@ func (n *Node) start(ctx context.Context, o Options) error {
 		return err
 	}
 	if err := n.openMoney(o.files); err != nil {
+		return err
+	}
+	if err := n.startKafka(); err != nil {
 		return err
 	}
 	if err := n.newModels(); err != nil {
@@ -149,6 +154,7 @@ func (n *Node) openMoney(files outbox.FS) error {
 	c.Shards = n.shardCount()
 	c.SegmentBytes = int64(n.cfg.Budget.JournalSegment)
 	c.Retention = n.cfg.Budget.JournalRetention
+	c.HoldBytesMax = int64(n.cfg.Budget.JournalHold)
 	c.TokenTTL = n.cfg.Tokens.TTL
 	c.Wall, c.FS = n.clock.Wall, files
 	c.Alarm = func(err error) { n.log.Error("journal", "error", err) }
@@ -361,6 +367,9 @@ func (n *Node) stop(ctx context.Context) error {
 	}
 	if n.budgets != nil {
 		keep(n.budgets.Close())
+	}
+	if n.kafka != nil {
+		keep(n.stopKafka(ctx))
 	}
 	if n.journal != nil {
 		keep(n.journal.Close())

@@ -252,8 +252,9 @@ func (s *Selector) most(i campaign.LineIndex, l *campaign.LineItem) (price, rank
 		if by == 1 {
 			return c.bounds[i], c.ranks[i]
 		}
-		// What rounding down took from the rank may be scaled too: a bound.
-		return scale(c.bounds[i], by, l), unit.Nanos(float64(c.ranks[i]+1)*by) + 1
+		// Bounds: what rounding down took from the rank is scaled too, and the
+		// price is not held to the line's, which lies a cache miss away.
+		return unit.Nanos(float64(c.bounds[i]) * by), unit.Nanos(float64(c.ranks[i]+1)*by) + 1
 	}
 	for cr := l.FirstCreative; cr < l.EndCreative; cr++ {
 		p := s.price(l, cr)

@@ -369,3 +369,33 @@ func BenchmarkFitTiers(b *testing.B) {
 		s.FitTiers()
 	}
 }
+
+// BenchmarkTiers is a request of a catalog two thirds of which pay by click or
+// conversion, with nothing known of groups and with rates scaled by them.
+func BenchmarkTiers(b *testing.B) {
+	for _, lines := range []int{1000, 100_000} {
+		o := catalogtest.Options{Lines: lines, Seed: 1}
+		views := parsed(b, 64, o, "")
+		for _, known := range []bool{false, true} {
+			b.Run(fmt.Sprintf("lines=%d/known=%v", lines, known), func(b *testing.B) {
+				s := NewSelector(Prepare(catalogtest.Compete(catalogtest.Snapshot(o)), Default()), NewRates(), newCaps(b), nil)
+				for i := range views {
+					s.Begin(&views[i], User{}, Choice{}, 0, startWall)
+					s.BeginImp(&views[i].Imp[0])
+					if known {
+						s.LearnGroup(s.Group(), &Counts{1000 * expectedUnit, uint64(500 + 30*i), 0})
+					}
+				}
+				s.Learn(s.catalog.Snapshot.Creatives[0].ID, &Counts{1_000_000, 5000, 0})
+				s.FitTiers()
+				var lost [ReasonCount]uint32
+				calls := 0
+				b.ReportAllocs()
+				for b.Loop() {
+					decide(s, &views[calls%len(views)], &lost)
+					calls++
+				}
+			})
+		}
+	}
+}

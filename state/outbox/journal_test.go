@@ -301,7 +301,7 @@ func TestCheckpointBoundsRecoveryAndDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, j, acked, c.sent, "from a checkpoint")
-	if r := j.Recovery(); r.Checkpoint == 0 || r.Segments > 40 {
+	if r := j.Recovery(); r.Checkpoint == 0 || r.Segments > 24 { // it may lag here too
 		t.Fatalf("%+v", r)
 	}
 	newest := ""

@@ -47,12 +47,14 @@ type Tail struct {
 	file    File
 	segment uint64 // 0: not yet placed
 	offset  int64  // of the first byte not given out
-	size    int64  // of a segment that is complete, -1 while it grows
-	buf     []byte // read ahead, from offset
-	chunk   []byte // what buf is a part of
-	group   uint64
-	rec     ledger.Record
-	err     error
+	size    int64  // of a segment that grows no more, else -1
+	// youngest: the folder is read without a journal, and no segment follows.
+	youngest bool
+	buf      []byte // read ahead, from offset
+	chunk    []byte // what buf is a part of
+	group    uint64
+	rec      ledger.Record
+	err      error
 }
 
 // Tail reads from a position that Next gave, or from 0: the oldest record kept.
@@ -256,7 +258,7 @@ func (t *Tail) damaged(text string) error {
 // limit is how far the open segment may be read; complete: another follows.
 func (t *Tail) limit() (limit int64, complete bool, err error) {
 	if t.size >= 0 {
-		return t.size, true, nil
+		return t.size, !t.youngest, nil
 	}
 	if t.journal != nil {
 		last, offset := SplitPosition(t.journal.end.Load())
@@ -272,6 +274,7 @@ func (t *Tail) limit() (limit int64, complete bool, err error) {
 		return 0, false, err
 	} else {
 		complete = next != 0
+		t.youngest = !complete
 	}
 	size, err := t.file.Size()
 	if err != nil {
@@ -280,9 +283,7 @@ func (t *Tail) limit() (limit int64, complete bool, err error) {
 	if t.offset > size {
 		return 0, false, t.damaged("the segment ends before")
 	}
-	if complete {
-		t.size = size
-	}
+	t.size = size
 	return size, complete, nil
 }
 

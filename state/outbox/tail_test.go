@@ -450,3 +450,55 @@ func BenchmarkTail(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "records/s")
 }
+
+// TestGroupsAreNumberedOn: a crash right behind a checkpoint leaves no group to
+// count from; who reads the older segments too must find no step back.
+func TestGroupsAreNumberedOn(t *testing.T) {
+	const header = 45
+	fs := faultfs.New(0, nil)
+	cfg := testConfig(fs, "/d")
+	j, err := outbox.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newClient(j, 0).run(200)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	names, _ := fs.List("/d")
+	newest := ""
+	for _, name := range names {
+		if number, ok := strings.CutSuffix(name, ".ckp"); ok {
+			newest = number + ".seg"
+		}
+	}
+	if newest == "" {
+		t.Fatal("no checkpoint was written")
+	}
+	for _, name := range names {
+		if name > newest && strings.HasSuffix(name, ".seg") {
+			if err := fs.Remove("/d/" + name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	f, err := fs.Open("/d/" + newest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(header); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	for range 2 { // the crash may come again
+		if j, err = outbox.Open(cfg); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list, err := readAll(outbox.OpenTail(fs, "/d", 0)); err != nil || !slices.Equal(list, naive(t, fs, "/d")) {
+		t.Fatalf("%d records: %v", len(list), err)
+	}
+}
