@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     fitting.add_argument("--calibration", choices=("auto", "isotonic", "platt"), default="auto")
     fitting.add_argument("--seed", type=int, default=1)
     fitting.add_argument("--threads", type=int, default=2)
-    fitting.add_argument("--require", action="store_true", help=f"fail unless AUC is within {AUC_BELOW_BAYES_MAX} of the best and every decile within {DECILE_ERROR_MAX:.0%}")
+    fitting.add_argument("--require", action="store_true", help=f"fail unless AUC is within {AUC_BELOW_BAYES_MAX} of the best and every decile within {DECILE_ERROR_MAX:.0%}".replace("%", "%%"))
     for name in ("ctr", "cvr", "context"):
         fitting.add_argument(f"--{name}-trees", type=int, metavar="N")
         fitting.add_argument(f"--{name}-leaves", type=int, metavar="N")

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 # A segment has a map of its own from so many positives on.
 SEGMENT_POSITIVES = 5000
-ISOTONIC_POSITIVES = 2000
+ISOTONIC_POSITIVES = 20_000
 BINS = 60
 SMOOTH_POSITIVES = 500
 
@@ -145,6 +145,11 @@ class Calibration:
         return out
 
 
+def kind_for(label: np.ndarray) -> str:
+    """The kind of map that so many positives can carry."""
+    return "isotonic" if label.sum() >= ISOTONIC_POSITIVES else "platt"
+
+
 def fit(raw: np.ndarray, label: np.ndarray, segment: np.ndarray, segment_by: str, kind: str = "auto") -> Calibration:
     """Maps for all rows and for each segment that has enough of them.
 
@@ -154,7 +159,7 @@ def fit(raw: np.ndarray, label: np.ndarray, segment: np.ndarray, segment_by: str
     """
     label = label.astype(bool)
     if kind == "auto":
-        kind = "isotonic" if label.sum() >= ISOTONIC_POSITIVES else "platt"
+        kind = kind_for(label)
     return _fit(raw, label, segment, segment_by, kind)
 
 

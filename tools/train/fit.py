@@ -17,6 +17,7 @@ from .schema import Schema
 from .trainers import TRAINERS, Params, context_only
 
 SEGMENT_BY = "ad.media"
+FOLDS = 4
 
 
 class FitError(Exception):
@@ -31,8 +32,8 @@ class FitConfig:
     calibration: str = "auto"
     seed: int = 1
     threads: int = 2
-    train_share: float = 0.65
-    calibrate_share: float = 0.2
+    train_share: float = 0.5
+    calibrate_share: float = 0.25
     ctr: Params = Params(trees=70, leaves=12, rate=0.17, rows_in_leaf=500)
     cvr: Params = Params(trees=90, leaves=4, rate=0.1, rows_in_leaf=200, category_smooth=200, category_threshold=4)
     context: Params = Params(trees=30, leaves=8, rate=0.25, rows_in_leaf=500)
@@ -103,8 +104,11 @@ def run(log: Log, schema: Schema, config: FitConfig, say: Callable[[str], None])
         params = replace(params, seed=config.seed, threads=config.threads)
         model = TRAINERS[config.trainer](schema, rows[slices.train], label[slices.train], params)
         step(f"{name}: trained {params.trees} trees of up to {params.leaves} leaves on {len(slices.train):,} rows")
-        c = slices.calibrate
-        models[name] = Trained(model, calibrate.fit(model.raw(rows[c]), label[c], segment[c], SEGMENT_BY, config.calibration))
+        c, raw = slices.calibrate, model.raw(rows[slices.calibrate])
+        if label[c].sum() < calibrate.ISOTONIC_POSITIVES:
+            raw = np.concatenate([_out_of_fold(rows, label, slices.train, TRAINERS[config.trainer], schema, params), raw])
+            c = np.concatenate([slices.train, c])
+        models[name] = Trained(model, calibrate.fit(raw, label[c], segment[c], SEGMENT_BY, _kind(config, label[slices.calibrate])))
         t = slices.test
         _, p = models[name].predict(rows[t], segment[t])
         scores[name] = metrics.summary(label[t], p, truth[t] if truth is not None else None)
@@ -118,6 +122,22 @@ def run(log: Log, schema: Schema, config: FitConfig, say: Callable[[str], None])
         "from_ms": int(log.time[0]), "to_ms": int(log.time[-1]),
     }
     return Result(models, scores, held.report(), test_rows, data)
+
+
+def _kind(config: FitConfig, label: np.ndarray) -> str:
+    """The kind of map: what was asked for, or what the slice alone has enough of."""
+    return config.calibration if config.calibration != "auto" else calibrate.kind_for(label)
+
+
+def _out_of_fold(rows: np.ndarray, label: np.ndarray, train: np.ndarray, trainer: Callable, schema: Schema, params: Params) -> np.ndarray:
+    """Raw scores of the training rows, each by a model that has not seen its part
+    of the time: where a calibration slice has few positives, its lowest decile
+    would be luck, and the training slice has as many again."""
+    raw = np.empty(len(train))
+    for part in np.array_split(np.arange(len(train)), FOLDS):
+        others = np.delete(train, part)
+        raw[part] = trainer(schema, rows[others], label[others], params).raw(rows[train[part]])
+    return raw
 
 
 def _targets(log: Log, joined: Joined) -> dict[str, tuple]:

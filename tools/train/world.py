@@ -38,8 +38,8 @@ class WorldConfig:
     """How large a world and how long a log."""
 
     seed: int = 1
-    days: int = 14
-    impressions: int = 2_000_000
+    days: int = 28
+    impressions: int = 4_000_000
     users: int = 120_000
     publishers: int = 40
     advertisers: int = 24
