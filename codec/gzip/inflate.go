@@ -33,9 +33,14 @@ const inflateStep = 8 << 10
 func (z *Inflater) Append(dst, body []byte, limit int) ([]byte, error) {
 	from := len(dst)
 	z.src.Reset(body)
-	err := z.zip.Reset(&z.src)
-	if err == nil {
-		dst, err = z.readAll(dst, from+limit)
+	// Member by member: left to itself, the reader takes a later member whose
+	// head is cut in its name or comment for the end.
+	err := error(nil)
+	for more := true; more && err == nil; more = z.src.Len() > 0 {
+		if err = z.zip.Reset(&z.src); err == nil {
+			z.zip.Multistream(false)
+			dst, err = z.readAll(dst, from+limit)
+		}
 	}
 	z.src.Reset(nil)
 	switch {
