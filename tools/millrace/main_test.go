@@ -406,7 +406,7 @@ func TestSim(t *testing.T) {
 	if err := json.NewDecoder(strings.NewReader(stdout)).Decode(&r); err != nil || code != exitFault || r.Seed != 3 || len(r.Violations) == 0 {
 		t.Errorf("%d, %v\n%s", code, err, stdout)
 	}
-	for _, args := range [][]string{{"--faults", "rain"}, {"--without", "luck"}, {"--minutes", "0"}, {"--seeds", "0"}, {"--nodes", "-1"}} {
+	for _, args := range [][]string{{"--faults", "rain"}, {"--without", "luck"}, {"--minutes", "0"}, {"--seeds", "0"}, {"--shards", "-1"}} {
 		if code, _, stderr := call(t, append([]string{"sim"}, args...)...); code != exitUsage || !strings.Contains(stderr, args[0][:5]) {
 			t.Errorf("%v: %d %s", args, code, stderr)
 		}

@@ -55,7 +55,6 @@ shortest prefix of events that still fails, and the faults it needs.`,
 	f.Uint64Var(&o.seeds, "seeds", 1, "how many seeds, one after the other")
 	f.Float64Var(&o.minutes, "minutes", 10, "simulated minutes of a run")
 	f.Float64Var(&o.days, "days", 0, "simulated days of a run instead: sparse traffic and faults, default reservation TTL")
-	f.IntVar(&o.Nodes, "nodes", 0, "nodes; 0 lets the seed choose")
 	f.IntVar(&o.Shards, "shards", 0, "shards of a node; 0 lets the seed choose")
 	f.Float64Var(&o.Rate, "rate", 0, "requests a second; 0 is the default of the length")
 	f.StringVar(&o.faults, "faults", "all", "all, none, a list of names, or all but some: -kill,-clock-jump")
@@ -85,9 +84,8 @@ func (o *simOptions) read() (err error) {
 		return fmt.Errorf("--days: %v, want at least two hours; use --minutes", o.days)
 	case o.seeds < 1 || o.jobs < 1:
 		return fmt.Errorf("--seeds %d, --jobs %d: want at least 1", o.seeds, o.jobs)
-	case o.Nodes < 0 || o.Nodes > storm.NodesMax || o.Shards < 0 || o.Shards > storm.ShardsMax || o.Rate < 0:
-		return fmt.Errorf("--nodes %d, --shards %d, --rate %v: want up to %d nodes and %d shards, and no negative number",
-			o.Nodes, o.Shards, o.Rate, storm.NodesMax, storm.ShardsMax)
+	case o.Shards < 0 || o.Shards > storm.ShardsMax || o.Rate < 0:
+		return fmt.Errorf("--shards %d, --rate %v: want up to %d shards, and no negative number", o.Shards, o.Rate, storm.ShardsMax)
 	}
 	return nil
 }
