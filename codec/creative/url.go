@@ -8,8 +8,9 @@ import (
 	"millrace/codec/openrtb"
 )
 
-// macroBrackets takes the brackets of macros out of a URL: url.Parse refuses them.
-var macroBrackets = strings.NewReplacer("${", "", "}", "")
+// macroBrackets puts letters for the brackets of macros, which url.Parse refuses.
+// Without them two slashes could come together.
+var macroBrackets = strings.NewReplacer("${", "m", "}", "m")
 
 // checkURL finds what keeps a text from being an absolute web address. Macros
 // are allowed in it.
