@@ -26,7 +26,13 @@ type writer struct {
 	checkpointBytes int64
 	checkpointing   chan error // nil when none is under way
 	checkpoint      func()     // writes it
+	checkpointAt    uint64     // number of the segment it stands before
 }
+
+// checkpointLag is how many segments may be written while a checkpoint is under
+// way; then the writer waits for it. Without an end to that, a disk that is slow
+// with the large and quick with the small would let recovery grow without bound.
+const checkpointLag = 8
 
 func (j *Journal) run() {
 	defer close(j.done)
@@ -153,12 +159,15 @@ func (j *Journal) roll() error {
 	if err := j.createSegment(w.number + 1); err != nil {
 		return err
 	}
+	if w.checkpointing != nil && !j.stepped && w.number-w.checkpointAt >= checkpointLag {
+		j.checkpointDone(<-w.checkpointing)
+	}
 	if w.checkpointing == nil && w.sinceCheckpoint >= max(j.cfg.SegmentBytes/2, w.checkpointBytes) {
 		w.book.Prune(j.cfg.Wall())
 		data := w.book.AppendCheckpoint(make([]byte, 0, w.checkpointBytes+w.checkpointBytes/8))
 		w.sinceCheckpoint, w.checkpointBytes = 0, int64(len(data))
 		done := make(chan error, 1)
-		w.checkpointing = done
+		w.checkpointing, w.checkpointAt = done, w.number
 		number := w.number
 		w.checkpoint = func() { done <- j.writeCheckpoint(number, data) }
 		if !j.stepped {
