@@ -183,6 +183,11 @@ type Sale struct {
 	// Buyer is the bidder's name. After Parse it is a slice of the scratch
 	// buffer.
 	Buyer []byte
+
+	// Reported is what the exchange says that it charges, if Told. It comes
+	// beside the token, not in it.
+	Reported unit.Nanos
+	Told     bool
 }
 
 // BuyerMax is the longest name of a bidder that a token carries, in bytes.
