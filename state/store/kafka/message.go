@@ -46,7 +46,9 @@ func (l *line) rate(name string, v float64) {
 }
 
 // spend reports whether the record is an event of the topic.
-func spend(r *ledger.Record) bool { return r.Kind == ledger.Posted || r.Kind == ledger.Recorded }
+func spend(r *ledger.Record) bool {
+	return r.Kind == ledger.Posted || r.Kind == ledger.Recorded || r.Kind == ledger.Refunded
+}
 
 // appendMessage appends the value of a spend event whose record ends at pos.
 func appendMessage(dst []byte, r *ledger.Record, pos uint64) []byte {
@@ -57,7 +59,7 @@ func appendMessage(dst []byte, r *ledger.Record, pos uint64) []byte {
 	l.hex("seq", pos)
 	l.text("kind", r.Kind.String())
 	l.text("event", r.Event.String())
-	if r.Kind == ledger.Recorded {
+	if r.Kind != ledger.Posted {
 		l.text("reason", r.Reason.String())
 	}
 	l.name("win")
