@@ -102,11 +102,11 @@ func appendSeats(dst []byte, bids []Bid) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		if i == 0 || !b.beside(&bids[i-1]) {
+		if i == 0 || !b.Beside(&bids[i-1]) {
 			dst = append(dst, `{"bid":[`...)
 		}
 		dst = appendBid(dst, b)
-		if i+1 == len(bids) || !bids[i+1].beside(b) {
+		if i+1 == len(bids) || !bids[i+1].Beside(b) {
 			dst = append(dst, ']')
 			if b.Passed != nil && !b.Passed.Seat().IsZero() {
 				dst = appendStr(dst, `,"seat":`, b.Passed.Seat())
@@ -122,8 +122,8 @@ func appendSeats(dst []byte, bids []Bid) []byte {
 	return dst
 }
 
-// beside reports whether the two share a seatbid.
-func (b *Bid) beside(other *Bid) bool {
+// Beside reports whether the two share a seatbid where they are neighbours.
+func (b *Bid) Beside(other *Bid) bool {
 	if b.Passed != nil && other.Passed != nil && !b.Passed.beside(other.Passed) || (b.Passed == nil) != (other.Passed == nil) {
 		return false
 	}
