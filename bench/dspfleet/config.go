@@ -88,7 +88,21 @@ type Step struct {
 	Pairs []string // key=value; "reset" takes back what was changed
 }
 
-// Default is a fleet of k bidders on loopback: a, http1; b, h2c; in turn.
+// Apply changes the bidders that a step names, before the start.
+func (c *Config) Apply(s Step) error {
+	if err := c.check(s); err != nil {
+		return err
+	}
+	for i := range c.DSPs {
+		if d := &c.DSPs[i]; matches(s.Names, d.Name) {
+			d.Behaviour, _ = d.Behaviour.With(s.Pairs...) // check has looked
+		}
+	}
+	return nil
+}
+
+// Default is a fleet of k bidders on loopback, dsp-01 to the last, that speak
+// HTTP/2 without TLS.
 func Default(k int) Config {
 	c := Config{Host: "127.0.0.1", Workers: 1, Seed: 1, Streams: 250}
 	for i := range k {

@@ -126,10 +126,10 @@ func (s Summary) WriteText(w io.Writer) error {
 	for _, d := range s.DSPs {
 		width = max(width, len(d.Name))
 	}
-	fmt.Fprintf(&b, "%-*s %-6s %10s %8s %8s %8s %8s %6s %8s %8s %8s %8s %10s\n", width, "dsp", "", "requests", "bids", "cancel", "p50", "p99", "conns", "rst", "won", "billed", "lost", "spend")
+	fmt.Fprintf(&b, "%-*s %-6s %10s %8s %8s %8s %8s %6s %8s %8s %8s %8s %10s\n", width, "dsp", "", "requests", "bids", "cancel", "p50 ms", "p99 ms", "conns", "rst", "won", "billed", "lost", "spend")
 	for _, d := range s.DSPs {
 		n := &d.Notices
-		fmt.Fprintf(&b, "%-*s %-6s %10d %8d %8d %7.1fm %7.1fm %6d %8d %8d %8d %8d %10.4f", width, d.Name, d.Protocol, d.Requests, d.Bids, d.Cancelled,
+		fmt.Fprintf(&b, "%-*s %-6s %10d %8d %8d %8.1f %8.1f %6d %8d %8d %8d %8d %10.4f", width, d.Name, d.Protocol, d.Requests, d.Bids, d.Cancelled,
 			d.Latency.P50/1e3, d.Latency.P99/1e3, d.Open, d.Resets, n.Wins, n.Billed, n.Lost, n.Spend)
 		if faults := d.Settings["faults"]; faults != faultNames[NoFault] {
 			fmt.Fprintf(&b, "  %s", faults)
