@@ -16,10 +16,11 @@ BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
 
-deps: ## download the modules that go.sum pins; the trainer's Python into .venv; Apache Kafka for tests into .deps
+deps: ## download the modules that go.sum pins; the trainer's Python into .venv; the servers that tests need into .deps
 	$(GO) mod download
 	tools/train/install
 	tools/kafka/install
+	tools/servers/install
 
 build: ## bin/millrace, the one binary
 	$(GO) build -trimpath -o bin/millrace ./tools/millrace

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"millrace/bench/servers"
 )
 
 // How long a server may take to come up and to go down. Bounds on a hang, not
@@ -115,7 +117,7 @@ func start(t testing.TB, binary, configFile string, o Options) (*Server, error) 
 	s.cmd = exec.Command(binary, append(args, o.Args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	s.cmd.Env = environment()
-	dieWithTest(s.cmd)
+	servers.DieWithParent(s.cmd)
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -259,7 +261,7 @@ func Run(t testing.TB, args ...string) (code int, output string) {
 	var log logBuffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.Env = environment()
-	dieWithTest(cmd)
+	servers.DieWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

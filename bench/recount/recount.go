@@ -8,9 +8,10 @@
 //	record:   kind u8 │ event u8 │ reason u8 │ parts u8 │ node u16 │ shard u16 │ epoch u32 │ day u32 │
 //	          seq u64 │ wall u64 │ stamp u64, 40 bytes in all; then by kind
 //	3 granted, 4 returned: account u64 │ campaign u64 │ amount i64 │ daily i64 │ total i64 │ lease epoch u32 │ …
-//	5 posted, 6 recorded:  campaign u64 │ amount i64 │ user u64 │ line u64 │ creative u64 │ issued i64 │
+//	5 posted, 6 recorded, 7 refunded:  campaign u64 │ amount i64 │ user u64 │ line u64 │ creative u64 │ issued i64 │
 //	          win: seq u64 │ epoch u32 │ node u16 │ shard u16 │ currency 3 bytes │ flag u8 │
-//	          parts × (account u64 │ day i32 │ epoch u32) │ …
+//	          parts × (account u64 │ day i32 │ epoch u32) │ …    (refunded: note length u8 │ note;
+//	          flag 2, resold: bid i64 │ reported i64 │ currency 3 bytes │ told u8 │ buyer length u8 │ buyer)
 //
 // Records carry no ownership: everything is copied out of the bytes given.
 package recount
@@ -36,6 +37,7 @@ const (
 	Returned
 	Posted
 	Recorded
+	Refunded
 )
 
 // Part is a lease from which a posting was paid.
@@ -49,7 +51,7 @@ type Part struct {
 type Entry struct {
 	Kind   Kind
 	Event  event.Kind
-	Reason byte // why it was recorded unbilled; 0 for a posting
+	Reason byte // why it was recorded unbilled, or refunded; 0 for a posting
 	Node   unit.NodeID
 	Shard  unit.ShardID
 	Epoch  unit.Epoch
@@ -120,7 +122,7 @@ func nextFrame(b []byte) (payload, rest []byte) {
 
 // read is false for what is no record: a group mark.
 func (e *Entry) read(p []byte) bool {
-	if len(p) < headBytes || p[0] < byte(EpochStarted) || p[0] > byte(Recorded) {
+	if len(p) < headBytes || p[0] < byte(EpochStarted) || p[0] > byte(Refunded) {
 		return false
 	}
 	le := binary.LittleEndian
@@ -137,7 +139,7 @@ func (e *Entry) read(p []byte) bool {
 		e.Account, e.Campaign = unit.AccountID(le.Uint64(p[40:])), unit.CampaignID(le.Uint64(p[48:]))
 		e.Amount, e.Daily, e.Total = unit.Nanos(le.Uint64(p[56:])), unit.Nanos(le.Uint64(p[64:])), unit.Nanos(le.Uint64(p[72:]))
 		e.LeaseEpoch = unit.Epoch(le.Uint32(p[80:]))
-	case Posted, Recorded:
+	case Posted, Recorded, Refunded:
 		if len(p) < eventBytesMin+int(p[3])*partBytes {
 			return false
 		}

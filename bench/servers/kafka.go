@@ -1,31 +1,20 @@
 package servers
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // KafkaBroker is one Apache Kafka process, broker and controller in one.
 type KafkaBroker struct {
 	// Addr is where clients begin; it stays the same over Kill and Start.
 	Addr string
-
-	t    testing.TB
-	dir  string
-	java []string // command line up to the class
-	cmd  *exec.Cmd
-	done chan struct{} // the process ended
+	process
 }
-
-// kafkaStartMax bounds the wait for a broker that starts: some 3 s when idle.
-const kafkaStartMax = 60 * time.Second
 
 // Kafka starts a broker with an empty log, and stops it with the test.
 func Kafka(t testing.TB) *KafkaBroker {
@@ -44,23 +33,27 @@ func Kafka(t testing.TB) *KafkaBroker {
 	if _, err := os.Stat(filepath.Join(jars, "pom.xml")); err != nil {
 		t.Skip("no Apache Kafka in .deps/kafka: make deps fetches it where Maven is")
 	}
-	k := &KafkaBroker{t: t, dir: t.TempDir()}
+	k := &KafkaBroker{process: process{t: t, name: "Kafka", dir: t.TempDir()}}
 	// A small heap, and no time spent on compiling for a long life.
-	k.java = []string{
-		java, "-Xmx256m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(jars, "*"),
-		"-Dlog4j2.level=WARN",
+	run := func(class string, args ...string) *exec.Cmd {
+		return exec.Command(java, append([]string{
+			"-Xmx256m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(jars, "*"),
+			"-Dlog4j2.level=WARN", class,
+		}, args...)...)
 	}
-	k.configure(freePort(t), freePort(t))
-	format := exec.Command(k.java[0], append(k.java[1:], "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", k.file())...)
+	k.configure(FreePort(t), FreePort(t))
+	format := run("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", k.properties())
 	if out, err := format.CombinedOutput(); err != nil {
 		t.Fatalf("formatting Kafka's log: %v\n%s", err, out)
 	}
+	k.command = func() *exec.Cmd { return run("kafka.Kafka", k.properties()) }
+	k.ready = func() bool { return listens(k.Addr) }
 	k.Start()
 	t.Cleanup(k.Kill)
 	return k
 }
 
-func (k *KafkaBroker) file() string { return filepath.Join(k.dir, "server.properties") }
+func (k *KafkaBroker) properties() string { return filepath.Join(k.dir, "server.properties") }
 
 func (k *KafkaBroker) configure(port, controller int) {
 	k.Addr = fmt.Sprintf("127.0.0.1:%d", port)
@@ -83,79 +76,7 @@ func (k *KafkaBroker) configure(port, controller int) {
 		"num.io.threads=2",
 		"log.cleaner.enable=false",
 	}
-	if err := os.WriteFile(k.file(), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(k.properties(), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		k.t.Fatal(err)
 	}
-}
-
-// Start starts the broker, again after Kill, and waits until it answers.
-func (k *KafkaBroker) Start() {
-	k.t.Helper()
-	out, err := os.OpenFile(filepath.Join(k.dir, "out"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	k.cmd = exec.Command(k.java[0], append(k.java[1:], "kafka.Kafka", k.file())...)
-	k.cmd.Stdout, k.cmd.Stderr = out, out
-	if err := k.cmd.Start(); err != nil {
-		k.t.Fatal(err)
-	}
-	done := make(chan struct{})
-	k.done = done
-	go func(cmd *exec.Cmd) {
-		_ = cmd.Wait()
-		_ = out.Close()
-		close(done)
-	}(k.cmd)
-	ctx, cancel := context.WithTimeout(context.Background(), kafkaStartMax)
-	defer cancel()
-	for {
-		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", k.Addr)
-		if err == nil {
-			_ = c.Close()
-			return
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-			continue
-		case <-done:
-		case <-ctx.Done():
-			k.Kill()
-		}
-		text, _ := os.ReadFile(filepath.Join(k.dir, "out"))
-		k.t.Fatalf("Kafka did not start:\n%s", text)
-	}
-}
-
-// Kill ends the broker as a crash does.
-func (k *KafkaBroker) Kill() {
-	_ = k.cmd.Process.Kill()
-	<-k.done
-}
-
-// freePort is a port that was free a moment ago.
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-// root is the repository: the nearest folder above with go.mod.
-func root(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	for ; err == nil; dir = filepath.Dir(dir) {
-		if _, e := os.Stat(filepath.Join(dir, "go.mod")); e == nil {
-			return dir
-		}
-		if dir == filepath.Dir(dir) {
-			err = os.ErrNotExist
-		}
-	}
-	t.Fatalf("no go.mod above the test: %v", err)
-	return ""
 }

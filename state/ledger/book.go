@@ -28,9 +28,11 @@ func (l *Lease) Outstanding() unit.Nanos { return l.Granted - l.Returned - l.Pos
 // DayBalance is one day of an account.
 type DayBalance struct {
 	Day unit.Day
-	// Committed is granted − returned: spent, or still in a lease.
+	// Committed is granted − returned − refunded: spent, or still in a lease.
 	Committed unit.Nanos
-	Posted    unit.Nanos
+	// Posted is what was spent and not refunded.
+	Posted   unit.Nanos
+	Refunded unit.Nanos
 }
 
 // DaysKept is how many days of an account the Book tells apart; what is older
@@ -45,9 +47,11 @@ type Balance struct {
 	Name     string
 	// Daily and Total are the limits last written down; 0 is unlimited.
 	Daily, Total unit.Nanos
-	// Committed is granted − returned, Posted what was spent, over all days.
+	// Committed is granted − returned − refunded, Posted what was spent and not
+	// refunded, over all days.
 	Committed unit.Nanos
 	Posted    unit.Nanos
+	Refunded  unit.Nanos
 	// Unbilled counts events to be billed for which there was no money.
 	Unbilled uint64
 	// Days, the newest first; an unused entry has Day 0 and no money.
@@ -108,6 +112,7 @@ type Book struct {
 	accounts map[unit.AccountID]*Balance
 	leases   map[leaseKey]*Lease
 	seen     map[shardKey]*Seen
+	refunds  map[shardKey]*Seen
 	epochs   []EpochInfo
 	stamp    Stamp
 	breaches uint64
@@ -120,6 +125,7 @@ func NewBook(node unit.NodeID, tokenTTL time.Duration) *Book {
 		accounts: map[unit.AccountID]*Balance{},
 		leases:   map[leaseKey]*Lease{},
 		seen:     map[shardKey]*Seen{},
+		refunds:  map[shardKey]*Seen{},
 	}
 }
 
@@ -136,7 +142,7 @@ func (b *Book) Breaches() uint64 { return b.breaches }
 
 // Apply folds one record in. A record that contradicts an invariant is an
 // ErrBreach; its money is counted all the same, since it is on disk, except
-// that a second posting of one event changes nothing.
+// that a second posting or refund of one event changes nothing.
 func (b *Book) Apply(r *Record) error {
 	b.stamp = b.stamp.Merge(r.Stamp)
 	if r.Node != b.node {
@@ -154,6 +160,8 @@ func (b *Book) Apply(r *Record) error {
 		return b.applyReturned(r)
 	case Posted:
 		return b.applyPosted(r)
+	case Refunded:
+		return b.applyRefunded(r)
 	case Recorded:
 		if !b.add(r) {
 			return b.breach("I3: %s %+v recorded twice", r.Event, r.Win)
@@ -230,6 +238,53 @@ func (b *Book) applyPosted(r *Record) error {
 	return err
 }
 
+// applyRefunded gives a posting's money back to its accounts. The lease it came
+// from has spent it all the same; what may be granted anew is the account's.
+func (b *Book) applyRefunded(r *Record) error {
+	switch refunded, posted := b.refund(r); {
+	case refunded:
+		return b.breach("I3: %s %+v refunded twice", r.Event, r.Win)
+	case !posted:
+		return b.breach("I1: %s %+v refunded, and never posted", r.Event, r.Win)
+	}
+	var err error
+	for _, p := range r.From[:r.Parts] {
+		a := b.account(p.Account, r.Campaign)
+		a.Posted -= r.Amount
+		a.Committed -= r.Amount
+		a.Refunded += r.Amount
+		d := a.On(p.Day)
+		if d != nil {
+			d.Posted -= r.Amount
+			d.Committed -= r.Amount
+			d.Refunded += r.Amount
+		}
+		if a.Posted < 0 || d != nil && d.Posted < 0 {
+			err = b.breach("I1: account %d refunded more than was spent, by a refund of %v on day %d", p.Account, r.Amount, p.Day)
+		}
+	}
+	return err
+}
+
+// refund remembers a refund as long as events are remembered, and reports
+// whether it was there already and whether there was an event to refund. Older
+// ones are told apart by who writes refunds, from the records themselves.
+func (b *Book) refund(r *Record) (refunded, posted bool) {
+	k := shardKey{r.Win.Epoch, r.Win.Shard}
+	if r.Win.Node != b.node || b.epoch(k.epoch) == nil {
+		return false, true
+	}
+	if s := b.seen[k]; s == nil || !s.Has(r.Win.Seq, r.Event) {
+		return false, s != nil && s.Dropped(r.Win.Seq)
+	}
+	s := b.refunds[k]
+	if s == nil {
+		s = &Seen{}
+		b.refunds[k] = s
+	}
+	return !s.Dropped(r.Win.Seq) && !s.Add(r.Win.Seq, r.Event, r.Issued), true
+}
+
 func (b *Book) add(r *Record) bool {
 	if r.Win.Node != b.node || r.Reason == UnknownEpoch {
 		// Never billed here, so they need no memory.
@@ -272,16 +327,18 @@ func (b *Book) Prune(wall unit.WallTime) {
 		}
 	}
 	cutoff := wall.Add(-b.tokenTTL).Unix()
-	for k, s := range b.seen {
-		ended := int64(0)
-		if e := b.epoch(k.epoch); e != nil {
-			ended = e.Ended.Unix()
+	for _, set := range [...]map[shardKey]*Seen{b.seen, b.refunds} {
+		for k, s := range set {
+			ended := int64(0)
+			if e := b.epoch(k.epoch); e != nil {
+				ended = e.Ended.Unix()
+			}
+			if ended > 0 && ended < cutoff {
+				delete(set, k)
+				continue
+			}
+			s.expire(cutoff, ended)
 		}
-		if ended > 0 && ended < cutoff {
-			delete(b.seen, k)
-			continue
-		}
-		s.expire(cutoff, ended)
 	}
 	b.epochs = slices.DeleteFunc(b.epochs, func(e EpochInfo) bool { return e.Ended > 0 && e.Ended.Unix() < cutoff })
 }

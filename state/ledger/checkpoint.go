@@ -13,8 +13,12 @@ import (
 	"millrace/codec/unit"
 )
 
-// checkpointMagic names the format and its version.
-const checkpointMagic = "millrace-book-1\n"
+// checkpointMagic names the format and its version. The version before knew no
+// refunds; it is still read.
+const (
+	checkpointMagic  = "millrace-book-2\n"
+	checkpointMagic1 = "millrace-book-1\n"
+)
 
 // ErrCheckpoint is wrapped by every fault of a checkpoint. The caller guards
 // it with a checksum; these faults mean another version, or a defect.
@@ -44,13 +48,19 @@ func (b *Book) AppendCheckpoint(dst []byte) []byte {
 	for i := range leases {
 		dst = leases[i].append(dst)
 	}
-	keys := slices.SortedFunc(maps.Keys(b.seen), func(x, y shardKey) int {
+	dst = appendSeen(dst, b.seen)
+	return appendSeen(dst, b.refunds)
+}
+
+func appendSeen(dst []byte, sets map[shardKey]*Seen) []byte {
+	uv := binary.AppendUvarint
+	keys := slices.SortedFunc(maps.Keys(sets), func(x, y shardKey) int {
 		return cmp.Or(cmp.Compare(x.epoch, y.epoch), cmp.Compare(x.shard, y.shard))
 	})
 	dst = uv(dst, uint64(len(keys)))
 	for _, k := range keys {
 		dst = uv(uv(dst, uint64(k.epoch)), uint64(k.shard))
-		dst = b.seen[k].append(dst)
+		dst = sets[k].append(dst)
 	}
 	return dst
 }
@@ -62,12 +72,12 @@ func (a *Balance) append(dst []byte) []byte {
 	dst = append(dst, a.Currency[:]...)
 	name := a.Name[:min(len(a.Name), NameMax)]
 	dst = append(append(dst, byte(len(name))), name...)
-	for _, v := range [...]unit.Nanos{a.Daily, a.Total, a.Committed, a.Posted} {
+	for _, v := range [...]unit.Nanos{a.Daily, a.Total, a.Committed, a.Posted, a.Refunded} {
 		dst = binary.AppendVarint(dst, int64(v))
 	}
 	dst = binary.AppendUvarint(dst, a.Unbilled)
 	for _, d := range a.Days {
-		for _, v := range [...]int64{int64(d.Day), int64(d.Committed), int64(d.Posted)} {
+		for _, v := range [...]int64{int64(d.Day), int64(d.Committed), int64(d.Posted), int64(d.Refunded)} {
 			dst = binary.AppendVarint(dst, v)
 		}
 	}
@@ -128,6 +138,8 @@ func appendBits(dst []byte, words *[PageWins / 64]uint64) []byte {
 type reader struct {
 	b   []byte
 	bad bool
+	// refunds: the version tells them.
+	refunds bool
 }
 
 func (r *reader) take(n int) []byte {
@@ -187,7 +199,11 @@ func (r *reader) count(size int) int {
 // DecodeCheckpoint reads what AppendCheckpoint wrote, all of it.
 func DecodeCheckpoint(data []byte, node unit.NodeID, tokenTTL time.Duration) (*Book, error) {
 	r := &reader{b: data}
-	if string(r.take(len(checkpointMagic))) != checkpointMagic {
+	switch string(r.take(len(checkpointMagic))) {
+	case checkpointMagic:
+		r.refunds = true
+	case checkpointMagic1:
+	default:
 		return nil, fmt.Errorf("%w: it does not start with %q; another version wrote it", ErrCheckpoint, checkpointMagic[:len(checkpointMagic)-1])
 	}
 	b := NewBook(node, tokenTTL)
@@ -210,9 +226,9 @@ func DecodeCheckpoint(data []byte, node unit.NodeID, tokenTTL time.Duration) (*B
 		l := r.lease()
 		b.leases[leaseKey{l.Account, l.Day, l.Epoch}] = l
 	}
-	for range r.count(4) {
-		k := shardKey{unit.Epoch(r.uvarint()), unit.ShardID(r.uvarint())}
-		b.seen[k] = r.seen()
+	r.sets(b.seen)
+	if r.refunds {
+		r.sets(b.refunds)
 	}
 	if r.bad || len(r.b) != 0 {
 		return nil, fmt.Errorf("%w: cut, padded or damaged", ErrCheckpoint)
@@ -227,11 +243,25 @@ func (r *reader) balance() *Balance {
 	for _, v := range [...]*unit.Nanos{&a.Daily, &a.Total, &a.Committed, &a.Posted} {
 		*v = unit.Nanos(r.varint())
 	}
+	if r.refunds {
+		a.Refunded = unit.Nanos(r.varint())
+	}
 	a.Unbilled = r.uvarint()
 	for i := range a.Days {
-		a.Days[i] = DayBalance{unit.Day(r.varint()), unit.Nanos(r.varint()), unit.Nanos(r.varint())}
+		d := DayBalance{Day: unit.Day(r.varint()), Committed: unit.Nanos(r.varint()), Posted: unit.Nanos(r.varint())}
+		if r.refunds {
+			d.Refunded = unit.Nanos(r.varint())
+		}
+		a.Days[i] = d
 	}
 	return a
+}
+
+func (r *reader) sets(into map[shardKey]*Seen) {
+	for range r.count(4) {
+		k := shardKey{unit.Epoch(r.uvarint()), unit.ShardID(r.uvarint())}
+		into[k] = r.seen()
+	}
 }
 
 func (r *reader) lease() *Lease {

@@ -27,7 +27,7 @@ func randomRecord(r *rand.Rand) Record {
 		if r.IntN(2) == 0 {
 			rec.Name = bytes.Repeat([]byte("ä"), 1+r.IntN(NameMax/2))
 		}
-	case Posted, Recorded:
+	case Posted, Recorded, Refunded:
 		rec.Event, rec.Reason, rec.Parts = event.Kind(1+r.IntN(event.Kinds)), Reason(r.IntN(int(reasonEnd))), uint8(r.IntN(3))
 		rec.Campaign, rec.Amount, rec.User = unit.CampaignID(r.Uint64()), unit.Nanos(r.Int64()), unit.UserID(r.Uint64())
 		rec.Line, rec.Creative, rec.Issued = unit.LineID(r.Uint64()), unit.CreativeID(r.Uint64()), unit.WallTime(r.Int64())
@@ -38,6 +38,24 @@ func randomRecord(r *rand.Rand) Record {
 		}
 		for i := range rec.Parts {
 			rec.From[i] = Part{unit.AccountID(r.Uint64()), unit.Day(r.Int32()), unit.Epoch(r.Uint32())}
+		}
+	}
+	if rec.Kind == Refunded {
+		rec.Policy, rec.Reason, rec.Parts = event.Policy{}, Fraud+Reason(r.IntN(3)), max(rec.Parts, 1)
+		for i := range rec.Parts {
+			rec.From[i].Account = unit.AccountID(1 + i)
+		}
+		if r.IntN(2) == 0 {
+			rec.Name = bytes.Repeat([]byte("n"), 1+r.IntN(NameMax))
+		}
+	}
+	if rec.Reason == Resold && rec.Kind != Recorded {
+		rec.Reason = 0
+	} else if rec.Reason == Resold {
+		rec.Policy = event.Policy{}
+		rec.Sale = Sale{Bid: unit.Nanos(r.Int64()), Reported: unit.Nanos(r.Int64()), Currency: unit.USD, Told: r.IntN(2) == 0}
+		if r.IntN(2) == 0 {
+			rec.Name = bytes.Repeat([]byte("b"), 1+r.IntN(NameMax))
 		}
 	}
 	return rec
@@ -114,6 +132,7 @@ func history(r *rand.Rand, n int) []Record {
 		left unit.Nanos
 	}
 	var leases []lease
+	var posted []Record
 	epoch, seq := unit.Epoch(1), uint64(0)
 	for range n {
 		rec := Record{Node: testNode, Epoch: epoch, Wall: 1e18 + unit.WallTime(len(h))*1e9, Stamp: Stamp(len(h))}
@@ -125,6 +144,13 @@ func history(r *rand.Rand, n int) []Record {
 			rec.Kind, rec.Seq, rec.Account = Granted, seq, unit.AccountID(1+r.IntN(5))
 			rec.Campaign, rec.Day, rec.Amount = 77, unit.Day(20_000+r.IntN(2)), unit.Nanos(1+r.IntN(1000))
 			leases = append(leases, lease{Part{rec.Account, rec.Day, epoch}, rec.Amount})
+		case k < 6 && len(posted) > 0:
+			at := r.IntN(len(posted))
+			stamp, wall := rec.Stamp, rec.Wall
+			rec = posted[at]
+			rec.Kind, rec.Reason, rec.Stamp, rec.Wall, rec.Epoch = Refunded, Fraud, stamp, wall, epoch
+			posted[at] = posted[len(posted)-1]
+			posted = posted[:len(posted)-1]
 		case k < 8:
 			l := &leases[r.IntN(len(leases))]
 			rec.Kind, rec.Account, rec.Campaign, rec.Day, rec.LeaseEpoch = Returned, l.part.Account, 77, l.part.Day, l.part.Epoch
@@ -138,6 +164,7 @@ func history(r *rand.Rand, n int) []Record {
 			rec.Amount = unit.Nanos(r.Int64N(int64(l.left) + 1))
 			l.left -= rec.Amount
 			rec.Parts, rec.From[0], rec.Issued = 1, l.part, rec.Wall/1e9*1e9
+			posted = append(posted, rec)
 		}
 		h = append(h, rec)
 	}
@@ -148,10 +175,17 @@ func TestBookKeepsInvariants(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		b := NewBook(testNode, 24*time.Hour)
-		var posted unit.Nanos
+		var posted, refunded unit.Nanos
 		for _, rec := range history(r, 2000) {
 			if err := b.Apply(&rec); err != nil {
 				t.Fatal(err)
+			}
+			if rec.Kind == Refunded {
+				posted -= rec.Amount
+				refunded += rec.Amount
+				if err := b.Apply(&rec); !errors.Is(err, ErrBreach) {
+					t.Fatalf("the same refund twice: %v", err)
+				}
 			}
 			if rec.Kind == Posted {
 				posted += rec.Amount
@@ -163,12 +197,13 @@ func TestBookKeepsInvariants(t *testing.T) {
 		if err := b.Check(); err != nil {
 			t.Fatal(err)
 		}
-		var sum unit.Nanos
+		var sum, back unit.Nanos
 		for _, a := range b.Accounts() {
 			sum += a.Posted
+			back += a.Refunded
 		}
-		if sum != posted {
-			t.Fatalf("posted %v, the book says %v", posted, sum)
+		if sum != posted || back != refunded || back == 0 {
+			t.Fatalf("posted %v, refunded %v, the book says %v and %v", posted, refunded, sum, back)
 		}
 	}
 }
@@ -206,6 +241,27 @@ func TestCheckpointIsTheBook(t *testing.T) {
 	}
 }
 
+// checkpoint1 is a checkpoint of a node that spent money before there were
+// refunds: such are on disk.
+const checkpoint1 = "millrace-book-1\n" +
+	"\x03\x07\x00\x01\x01\x02\x00\x00" + // node 3, stamp 7, no breaches; one epoch, 1, of 2 shards
+	"\x01\x05\x00\x00\x00\x00\x00\x00\x00\x4d\x00\x00\x00\x00\x00\x00\x00EUR\x01a" + // account 5, campaign 77
+	"\x00\x00\x14\x0c\x00" + // no limits, committed 10, posted 6
+	"\x06\x14\x0c\x00\x00\x00\x00\x00\x00\x00\x00\x00" + // on day 3
+	"\x01\x05\x00\x00\x00\x00\x00\x00\x00\x4d\x00\x00\x00\x00\x00\x00\x00\x06\x02\x14\x00\x0c" + // its lease
+	"\x00" // nothing seen
+
+func TestCheckpointOfBefore(t *testing.T) {
+	b, err := DecodeCheckpoint([]byte(checkpoint1), testNode, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := b.Account(5)
+	if a.Posted != 6 || a.Committed != 10 || a.Days[0] != (DayBalance{Day: 3, Committed: 10, Posted: 6}) || b.Check() != nil {
+		t.Fatalf("%+v, %v", a, b.Check())
+	}
+}
+
 func FuzzCheckpoint(f *testing.F) {
 	b := NewBook(testNode, time.Hour)
 	for _, rec := range history(rand.New(rand.NewPCG(1, 1)), 40) {
@@ -228,11 +284,12 @@ func TestBreachesAreFound(t *testing.T) {
 		"return beyond lease":    {Kind: Returned, Node: testNode, Epoch: 1, LeaseEpoch: 1, Account: 1, Day: 5, Amount: 101},
 		"return of no lease":     {Kind: Returned, Node: testNode, Epoch: 2, LeaseEpoch: 2, Account: 1, Day: 5, Amount: 1},
 		"posting beyond lease":   {Kind: Posted, Event: 1, Node: testNode, Epoch: 1, Win: event.WinID{Node: testNode, Epoch: 1, Seq: 1}, Amount: 101, Parts: 1, From: [2]Part{{1, 5, 1}}},
+		"refund of no posting":   {Kind: Refunded, Reason: Fraud, Event: 1, Node: testNode, Epoch: 1, Win: event.WinID{Node: testNode, Epoch: 1, Seq: 1}, Amount: 1, Parts: 1, From: [2]Part{{1, 5, 1}}},
 		"another node":           {Kind: EpochStarted, Node: testNode + 1, Epoch: 9},
 	}
 	for name, bad := range cases {
 		b := NewBook(testNode, time.Hour)
-		if err := b.Apply(&grant); err != nil {
+		if err := errors.Join(b.Apply(&Record{Kind: EpochStarted, Node: testNode, Epoch: 1}), b.Apply(&grant)); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.Apply(&bad); !errors.Is(err, ErrBreach) || b.Breaches() != 1 {

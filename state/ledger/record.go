@@ -31,11 +31,16 @@ const (
 	Posted
 	// Recorded is one event that was seen and not billed, with the Reason.
 	Recorded
+	// Refunded takes one posting back, whole: the fields of the Posted, so that
+	// it can be read without it, the Reason, and in Name what the operator wrote.
+	// The money goes back to the accounts, on the day it was posted to; the
+	// leases it came from are as they were. An event is refunded at most once.
+	Refunded
 
 	kindEnd
 )
 
-var kindNames = [...]string{"", "epoch-started", "account-opened", "granted", "returned", "posted", "recorded"}
+var kindNames = [...]string{"", "epoch-started", "account-opened", "granted", "returned", "posted", "recorded", "refunded"}
 
 // String is the kind's name in logs and exports.
 func (k Kind) String() string {
@@ -45,7 +50,7 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Reason says why an event was recorded and not billed.
+// Reason says why an event was recorded and not billed, or why it was refunded.
 type Reason uint8
 
 // Reasons. The numbers are on disk: never reuse one.
@@ -61,11 +66,19 @@ const (
 	UnknownEpoch
 	// ForeignNode: the win was made by another node, which alone may bill it.
 	ForeignNode
+	// Fraud, Mistake, Goodwill: why a posting was refunded.
+	Fraud
+	Mistake
+	Goodwill
+	// Resold: a bidder has the impression. Amount is what it owes, Sale what the
+	// impression cost; Campaign, Line and Creative are the bidder, its seat and
+	// its creative, Name is the bidder's.
+	Resold
 
 	reasonEnd
 )
 
-var reasonNames = [...]string{"", "not-billable", "test", "unfunded", "unknown-epoch", "foreign-node"}
+var reasonNames = [...]string{"", "not-billable", "test", "unfunded", "unknown-epoch", "foreign-node", "fraud", "mistake", "goodwill", "resold"}
 
 // String is the reason's name in metrics and exports.
 func (r Reason) String() string {
@@ -73,6 +86,16 @@ func (r Reason) String() string {
 		return reasonNames[r]
 	}
 	return "unknown"
+}
+
+// ParseRefundReason is the reason for a refund with that name.
+func ParseRefundReason(name string) (Reason, error) {
+	for r := Fraud; r <= Goodwill; r++ {
+		if reasonNames[r] == name {
+			return r, nil
+		}
+	}
+	return 0, fmt.Errorf("reason %q: use fraud, mistake or goodwill", name)
 }
 
 // Part is one lease that a posting was taken from.
@@ -85,9 +108,9 @@ type Part struct {
 // Record is one line of the journal. Which fields count depends on the Kind.
 type Record struct {
 	Kind   Kind
-	Event  event.Kind // Posted, Recorded
-	Reason Reason     // Recorded
-	Parts  uint8      // Posted: how many entries of From are set
+	Event  event.Kind // Posted, Recorded, Refunded
+	Reason Reason     // Recorded, Refunded
+	Parts  uint8      // Posted, Refunded: how many entries of From are set
 
 	Node  unit.NodeID // the node that wrote it
 	Epoch unit.Epoch  // the life in which it was written
@@ -109,21 +132,34 @@ type Record struct {
 	Daily      unit.Nanos // AccountOpened, Granted; 0 is unlimited
 	Total      unit.Nanos // AccountOpened, Granted; 0 is unlimited
 
-	Win      event.WinID   // Posted, Recorded
-	Issued   unit.WallTime // Posted, Recorded: of the token, whole seconds
+	Win      event.WinID   // Posted, Recorded, Refunded
+	Issued   unit.WallTime // Posted, Recorded, Refunded: of the token, whole seconds
 	User     unit.UserID
 	Line     unit.LineID
 	Creative unit.CreativeID
 	// Policy is what chose the win; with it Posted and Recorded events are the
-	// log from which models are judged and other policies valued.
+	// log from which models are judged and other policies valued. A Refunded has none.
 	Policy event.Policy
 	From   [2]Part
 
-	// Name is a slice of the decoded buffer; copy it to keep it.
+	// Sale is of a Recorded that was Resold.
+	Sale Sale
+
+	// Name of an account, the note of a Refunded, or the buyer of a Resold. It is a
+	// slice of the decoded buffer; copy it to keep it.
 	Name []byte
 }
 
-// NameMax is the longest account name a record keeps, in bytes.
+// Sale is what an impression that a bidder has cost us.
+type Sale struct {
+	// Bid is what we bid the exchange, and Reported what it says that it charges,
+	// if Told; both in Currency.
+	Bid, Reported unit.Nanos
+	Currency      unit.Currency
+	Told          bool
+}
+
+// NameMax is the longest name or note a record keeps, in bytes.
 const NameMax = 255
 
 // SizeMax is the longest encoding of a record, in bytes.
@@ -155,43 +191,70 @@ func (r *Record) Append(dst []byte) []byte {
 		dst = le.AppendUint64(dst, uint64(r.Total))
 		dst = le.AppendUint32(dst, uint32(r.LeaseEpoch))
 		dst = append(dst, r.Currency[:]...)
-		name := r.Name[:min(len(r.Name), NameMax)]
-		dst = append(dst, byte(len(name)))
-		dst = append(dst, name...)
-	case Posted, Recorded:
-		dst = le.AppendUint64(dst, uint64(r.Campaign))
-		dst = le.AppendUint64(dst, uint64(r.Amount))
-		dst = le.AppendUint64(dst, uint64(r.User))
-		dst = le.AppendUint64(dst, uint64(r.Line))
-		dst = le.AppendUint64(dst, uint64(r.Creative))
-		dst = le.AppendUint64(dst, uint64(r.Issued))
-		dst = le.AppendUint64(dst, r.Win.Seq)
-		dst = le.AppendUint32(dst, uint32(r.Win.Epoch))
-		dst = le.AppendUint16(dst, uint16(r.Win.Node))
-		dst = le.AppendUint16(dst, uint16(r.Win.Shard))
-		var more byte
-		if r.Policy != (event.Policy{}) {
-			more = hasPolicy
-		}
-		dst = append(dst, r.Currency[0], r.Currency[1], r.Currency[2], more)
-		for i := range r.From[:min(int(r.Parts), len(r.From))] {
-			p := &r.From[i]
-			dst = le.AppendUint64(dst, uint64(p.Account))
-			dst = le.AppendUint32(dst, uint32(p.Day))
-			dst = le.AppendUint32(dst, uint32(p.Epoch))
-		}
-		if more == hasPolicy {
-			p := &r.Policy
-			dst = le.AppendUint64(dst, p.Model)
-			dst = append(dst, p.Flags(), 0)
-			dst = le.AppendUint16(dst, p.Epoch)
-			dst = le.AppendUint16(dst, uint16(p.Click))
-			dst = le.AppendUint16(dst, uint16(p.Conversion))
-			dst = le.AppendUint16(dst, uint16(p.Other))
-			dst = le.AppendUint16(dst, uint16(p.Propensity))
-		}
+		dst = r.appendName(dst)
+	case Posted, Recorded, Refunded:
+		dst = r.appendEvent(dst)
 	}
 	return dst
+}
+
+func (r *Record) appendName(dst []byte) []byte {
+	name := r.Name[:min(len(r.Name), NameMax)]
+	return append(append(dst, byte(len(name))), name...)
+}
+
+func (r *Record) appendEvent(dst []byte) []byte {
+	le := binary.LittleEndian
+	dst = le.AppendUint64(dst, uint64(r.Campaign))
+	dst = le.AppendUint64(dst, uint64(r.Amount))
+	dst = le.AppendUint64(dst, uint64(r.User))
+	dst = le.AppendUint64(dst, uint64(r.Line))
+	dst = le.AppendUint64(dst, uint64(r.Creative))
+	dst = le.AppendUint64(dst, uint64(r.Issued))
+	dst = le.AppendUint64(dst, r.Win.Seq)
+	dst = le.AppendUint32(dst, uint32(r.Win.Epoch))
+	dst = le.AppendUint16(dst, uint16(r.Win.Node))
+	dst = le.AppendUint16(dst, uint16(r.Win.Shard))
+	var more byte
+	switch {
+	case r.Kind == Recorded && r.Reason == Resold:
+		more = hasSale
+	case r.Policy != (event.Policy{}) && r.Kind != Refunded:
+		more = hasPolicy
+	}
+	dst = append(dst, r.Currency[0], r.Currency[1], r.Currency[2], more)
+	for i := range r.From[:min(int(r.Parts), len(r.From))] {
+		p := &r.From[i]
+		dst = le.AppendUint64(dst, uint64(p.Account))
+		dst = le.AppendUint32(dst, uint32(p.Day))
+		dst = le.AppendUint32(dst, uint32(p.Epoch))
+	}
+	if more == hasPolicy {
+		p := &r.Policy
+		dst = le.AppendUint64(dst, p.Model)
+		dst = append(dst, p.Flags(), 0)
+		dst = le.AppendUint16(dst, p.Epoch)
+		dst = le.AppendUint16(dst, uint16(p.Click))
+		dst = le.AppendUint16(dst, uint16(p.Conversion))
+		dst = le.AppendUint16(dst, uint16(p.Other))
+		dst = le.AppendUint16(dst, uint16(p.Propensity))
+	}
+	if more == hasSale {
+		dst = le.AppendUint64(dst, uint64(r.Sale.Bid))
+		dst = le.AppendUint64(dst, uint64(r.Sale.Reported))
+		dst = append(append(dst, r.Sale.Currency[:]...), told(r.Sale.Told))
+	}
+	if r.Kind == Refunded || more == hasSale {
+		dst = r.appendName(dst)
+	}
+	return dst
+}
+
+func told(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 const (
@@ -200,10 +263,12 @@ const (
 	eventSize   = headSize + 68
 	partSize    = 16
 	policySize  = 20
+	saleSize    = 20
 
-	// hasPolicy, in the byte after an event's currency: a policy follows the
-	// parts. Records of builds that knew none have a zero there.
+	// In the byte after an event's currency: a policy, or a sale and a name,
+	// follow the parts. Records of builds that knew none have a zero there.
 	hasPolicy = 1
+	hasSale   = 2
 )
 
 // Decode reads exactly one record from b. Name stays a slice of b.
@@ -224,7 +289,7 @@ func (r *Record) Decode(b []byte) error {
 		}
 	case AccountOpened, Granted, Returned:
 		return r.decodeAccount(b)
-	case Posted, Recorded:
+	case Posted, Recorded, Refunded:
 		return r.decodeEvent(b)
 	default:
 		return fmt.Errorf("%w: kind %d is unknown to this version", ErrRecord, b[0])
@@ -255,6 +320,18 @@ func (r *Record) decodeEvent(b []byte) error {
 	if len(b) >= eventSize && b[eventSize-1] == hasPolicy {
 		want += policySize
 	}
+	sold := r.Kind == Recorded && len(b) >= eventSize && b[eventSize-1] == hasSale
+	if sold {
+		want += saleSize
+	}
+	if noted := r.Kind == Refunded || sold; noted && len(b) > want {
+		if n := int(b[want]); n > 0 && len(b) == want+1+n {
+			r.Name = b[want+1:]
+		}
+		want += 1 + int(b[want])
+	} else if noted {
+		want++ // of the note's length, which is cut off
+	}
 	if int(r.Parts) > len(r.From) || len(b) != want {
 		return fmt.Errorf("%w: %s of %d bytes with %d parts is cut or padded", ErrRecord, r.Kind, len(b), r.Parts)
 	}
@@ -280,6 +357,17 @@ func (r *Record) decodeEvent(b []byte) error {
 			Other: event.Probability(le.Uint16(p[16:])), Propensity: event.Probability(le.Uint16(p[18:])),
 		}
 		known = r.Policy.SetFlags(p[8]) && p[9] == 0 && r.Policy != event.Policy{}
+	}
+	switch {
+	case sold:
+		p := a[68+int(r.Parts)*partSize:]
+		r.Sale = Sale{Bid: unit.Nanos(le.Uint64(p)), Reported: unit.Nanos(le.Uint64(p[8:])), Told: p[19] == 1}
+		copy(r.Sale.Currency[:], p[16:19])
+		known = r.Reason == Resold && p[19] <= 1 && r.Sale.Bid >= 0 && r.Sale.Reported >= 0
+	case r.Reason == Resold:
+		known = false
+	case r.Kind == Refunded:
+		known = a[67] == 0 && r.Parts > 0 && r.Reason >= Fraud
 	}
 	if !r.Event.Valid() || r.Amount < 0 || !known || r.Reason >= reasonEnd {
 		return fmt.Errorf("%w: %s of event kind %d, amount %d, reason %d", ErrRecord, r.Kind, r.Event, r.Amount, r.Reason)

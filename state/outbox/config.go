@@ -27,6 +27,9 @@ type Config struct {
 	// HoldBytesMax bounds the segments that are kept for cursors only; beyond
 	// it the oldest go, which is alarmed and counted (Cursor.MissedBytes).
 	HoldBytesMax int64
+	// EpochFloor is the highest epoch that somebody else knows of this node: this
+	// life's is above it, whatever became of the folder.
+	EpochFloor unit.Epoch
 	// TokenTTL is how long an event of a win can come: as long it is remembered.
 	TokenTTL time.Duration
 	// Wall is the clock; FS the files (nil: the operating system's).

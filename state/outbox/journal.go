@@ -48,6 +48,7 @@ type Journal struct {
 	cfg       Config
 	fs        FS
 	epoch     unit.Epoch
+	previous  unit.Epoch
 	recovered *ledger.Recovered
 	recovery  Recovery
 	unlock    func() error
@@ -75,6 +76,9 @@ type Journal struct {
 
 // Epoch is this life's number.
 func (j *Journal) Epoch() unit.Epoch { return j.epoch }
+
+// Previous is the life before this one in the journal, 0 if there is none.
+func (j *Journal) Previous() unit.Epoch { return j.previous }
 
 // Node is whose journal it is.
 func (j *Journal) Node() unit.NodeID { return j.cfg.Node }

@@ -582,3 +582,25 @@ func BenchmarkRecovery(b *testing.B) {
 	}
 	b.ReportMetric(float64(records)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
 }
+
+// TestEpochFloor: a life's epoch is above what others know of the node, in a
+// folder that is new and in one restored from a copy.
+func TestEpochFloor(t *testing.T) {
+	fs := faultfs.New(0, nil)
+	previous := unit.Epoch(0)
+	for _, floor := range []unit.Epoch{1 << 31, 7, 1<<31 + 50} {
+		cfg := testConfig(fs, "/j")
+		cfg.EpochFloor = floor
+		j, err := outbox.Open(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if j.Epoch() <= floor || j.Epoch() <= previous || j.Previous() != previous {
+			t.Errorf("epoch %d after %d, above %d; previous is %d", j.Epoch(), previous, floor, j.Previous())
+		}
+		previous = j.Epoch()
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -80,10 +80,12 @@ func (j *Journal) start() error {
 	j.recovered = w.book.Recovered()
 	// A node without a journal starts at the clock, so that a wiped folder
 	// does not bring back an epoch whose tokens are still out there.
-	j.epoch = w.book.LastEpoch() + 1
-	if w.book.LastEpoch() == 0 {
+	j.previous = w.book.LastEpoch()
+	j.epoch = j.previous + 1
+	if j.previous == 0 {
 		j.epoch = max(1, unit.Epoch(begun.Unix()))
 	}
+	j.epoch = max(j.epoch, j.cfg.EpochFloor+1)
 	if n := len(j.recovered.Epochs); n > 0 {
 		e := &j.recovered.Epochs[n-1]
 		e.Ended = max(begun, e.Started)
@@ -248,8 +250,11 @@ func (j *Journal) loadCheckpoint(numbers []uint64) error {
 	return f.Close()
 }
 
-func (j *Journal) readFile(path string) ([]byte, error) {
-	f, err := j.fs.Open(path)
+func (j *Journal) readFile(path string) ([]byte, error) { return ReadFile(j.fs, path) }
+
+// ReadFile is the whole content of a file.
+func ReadFile(files FS, path string) ([]byte, error) {
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -30,12 +30,15 @@ type AccountDay struct {
 
 // Granted is the outcome of one grant.
 type Granted struct {
-	// Status is OK, Exhausted or Fenced.
+	// Status is OK or Exhausted.
 	Status store.Status
 	Amount unit.Nanos
 	// Committed is what all lives together hold and have spent, after the grant.
 	CommittedDay   unit.Nanos
 	CommittedTotal unit.Nanos
+	// Stamp is not below that of any record of the account that the ledger had:
+	// what is granted now may be what another node returned.
+	Stamp ledger.Stamp
 }
 
 // Balance is what is committed on an account: granted − returned, of all lives.
@@ -45,37 +48,48 @@ type Balance struct {
 	CommittedTotal unit.Nanos
 }
 
-// DeadLease is what a dead life of a node holds by the ledger.
-type DeadLease struct {
-	Epoch    unit.Epoch
-	Account  unit.AccountID
-	Campaign unit.CampaignID
-	Day      unit.Day
-	Currency unit.Currency
-	Granted  unit.Nanos
-	Returned unit.Nanos
-	Posted   unit.Nanos
+// Beginning opens a life.
+type Beginning struct {
+	Life
+	// Previous is the life before this one in the same journal, 0 if the journal
+	// is new.
+	Previous unit.Epoch
+	// Stamp is that of the record with which the journal opens the life. It is the
+	// same in each repeat, and never the same in two lives.
+	Stamp ledger.Stamp
 }
 
 // Began is the answer to Ledger.Begin.
 type Began struct {
 	// Lease is how long from the moment of the request the life may spend.
 	Lease time.Duration
-	// Dead are the leases of earlier lives of the node that are not settled.
-	Dead []DeadLease
-	// Drained is the position in the node's journal up to which the ledger has
-	// its records.
+	// Drained is the position up to which the ledger has the journal's records,
+	// by what life Beginning.Previous (or, in a repeat, this one) posted; 0 is unknown.
 	Drained uint64
-	Stamp   ledger.Stamp
+	// Stamp is not below that of any record of the node that the ledger had.
+	Stamp ledger.Stamp
+}
+
+// Orphan is a grant of an earlier life that no record posted has confirmed.
+type Orphan struct {
+	ID       store.OpID
+	Account  unit.AccountID
+	Campaign unit.CampaignID
+	Currency unit.Currency
+	Day      unit.Day
+	Amount   unit.Nanos
+	Daily    unit.Nanos
+	Total    unit.Nanos
 }
 
 // Ledger is what all nodes share: append-only double-entry postings in one
 // serializable database. It decides; nothing granted without it is ever spent.
 //
 // Calls return at once and keep nothing of what they are given but copies; done
-// is called exactly once, later, from any goroutine. An error that wraps
-// ErrUnknown leaves the outcome open; any other had no effect. A repeat with the
-// same identities gets the first outcome.
+// is called exactly once, later, from any goroutine, and soon enough: a call has
+// a time-out of its own. An error that wraps ErrUnknown leaves the outcome open;
+// any other had no effect. A repeat with the same identities gets the first
+// outcome.
 //
 // Contract: at every commit, for every account, granted − returned ≤ Daily on
 // each day and ≤ Total over all days, by the limits in the grant; every record
@@ -84,20 +98,45 @@ type Ledger interface {
 	// LastEpoch is the highest epoch of a life of the node, 0 if it has none.
 	LastEpoch(node unit.NodeID, done func(unit.Epoch, error))
 	// Begin opens a life and fences all earlier ones of the node. It is refused
-	// (store.Fenced by the error ErrFenced) when a later one exists.
-	Begin(l Life, stamp ledger.Stamp, done func(Began, error))
-	// Renew extends what a life may spend by time.
+	// with ErrFenced when a later one exists, or one of the same epoch and another
+	// stamp; with ErrForked when a life other than this one has the same Previous
+	// above 0.
+	Begin(b Beginning, done func(Began, error))
+	// Renew extends what a life may spend by time; ErrFenced.
 	Renew(l Life, stamp ledger.Stamp, done func(lease time.Duration, err error))
-	// Grant commits each request's Amount, or as much as the limits leave and at
-	// least AtLeast. One transaction; outcomes in the order of the batch.
-	Grant(batch []store.GrantRequest, done func([]Granted, error))
-	// Post takes a node's journal records in their order, from position from to
-	// position to, in one transaction with the cursor. What it has already, by
-	// identity, it takes as a repeat.
-	Post(node unit.NodeID, records []ledger.Record, from, to uint64, done func(error))
-	// Balances reads what is committed.
+	// Grant commits each request's Amount, or as much as the limits leave: OK with
+	// what it is, Exhausted if that is nothing. One transaction; outcomes in the
+	// order of the batch; ErrFenced if the life is not the node's last.
+	//
+	// number rises by one with each batch of the life, from 1, and a batch is sent
+	// when the one before is answered. One whose number is not above the last is a
+	// repeat, or was under way too long: what it granted before is answered again,
+	// and for the rest it is Exhausted. So a batch that was given up can't be
+	// granted behind the back of the one who repeated it.
+	Grant(l Life, number uint64, batch []store.GrantRequest, done func([]Granted, error))
+	// Post takes a journal's records in their order, from position from to position
+	// to, in one transaction with the cursor of the life that carries them, which
+	// never goes back. l is the life that writes the journal now, or its last: a
+	// fenced one may post, since what its journal says is true. Records are of l and
+	// of the lives before it in that journal. What it has already, by identity, it
+	// takes as a repeat: a Granted confirms the grant of its (Node, Epoch, Shard,
+	// Seq), Returned have the same key, Posted and Recorded (Win, Event) — except
+	// those for ledger.ForeignNode and ledger.UnknownEpoch, which can come again
+	// and need no memory. A record that contradicts the books counts all the same,
+	// and is reported: the journal is the truth.
+	Post(l Life, records []ledger.Record, from, to uint64, done func(error))
+	// Orphans lists the grants of earlier lives of the node that are not confirmed.
+	// Asked when the journal is posted up to the start of l, it tells what those
+	// lives in this journal were granted and never knew of; what lives of another,
+	// lost journal hold is among it too.
+	Orphans(l Life, done func([]Orphan, error))
+	// Balances reads what is committed, in the order of keys.
 	Balances(keys []AccountDay, done func([]Balance, error))
 }
+
+// ErrForked: the journal was restored from a copy that is older than what the
+// ledger knows of it.
+var ErrForked = errors.New("forked: the ledger knows a later state of this node's journal than the one in its folder; restore the later one, or start with an empty folder")
 
 // ErrFenced: a later life of the node has begun, or an operator has given up on
 // this one.

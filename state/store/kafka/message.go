@@ -3,6 +3,7 @@ package kafka
 import (
 	"strconv"
 
+	"millrace/codec/openrtb"
 	"millrace/state/ledger"
 )
 
@@ -46,7 +47,9 @@ func (l *line) rate(name string, v float64) {
 }
 
 // spend reports whether the record is an event of the topic.
-func spend(r *ledger.Record) bool { return r.Kind == ledger.Posted || r.Kind == ledger.Recorded }
+func spend(r *ledger.Record) bool {
+	return r.Kind == ledger.Posted || r.Kind == ledger.Recorded || r.Kind == ledger.Refunded
+}
 
 // appendMessage appends the value of a spend event whose record ends at pos.
 func appendMessage(dst []byte, r *ledger.Record, pos uint64) []byte {
@@ -57,7 +60,7 @@ func appendMessage(dst []byte, r *ledger.Record, pos uint64) []byte {
 	l.hex("seq", pos)
 	l.text("kind", r.Kind.String())
 	l.text("event", r.Event.String())
-	if r.Kind == ledger.Recorded {
+	if r.Kind != ledger.Posted {
 		l.text("reason", r.Reason.String())
 	}
 	l.name("win")
@@ -82,7 +85,24 @@ func appendMessage(dst []byte, r *ledger.Record, pos uint64) []byte {
 	if r.Policy.Model != 0 || r.Policy.Propensity != 0 {
 		l.policy(r)
 	}
+	if r.Reason == ledger.Resold {
+		l.sale(r)
+	}
 	return append(l.b, '}')
+}
+
+// sale is what an impression that a bidder has cost us.
+func (l *line) sale(r *ledger.Record) {
+	l.name("sale")
+	l.b = append(l.b, '{')
+	l.name("buyer")
+	l.b = append(openrtb.AppendEscaped(append(l.b, '"'), r.Name), '"') // an operator's text
+	l.text("currency", r.Sale.Currency.String())
+	l.number("bid", int64(r.Sale.Bid))
+	if r.Sale.Told {
+		l.number("reported", int64(r.Sale.Reported))
+	}
+	l.b = append(l.b, '}')
 }
 
 func (l *line) parts(r *ledger.Record) {

@@ -1,7 +1,0 @@
-//go:build !linux
-
-package blackbox
-
-import "os/exec"
-
-func dieWithTest(*exec.Cmd) {}
