@@ -82,8 +82,6 @@ func New(cfg Config) (*World, error) {
 	sc := shards.Default()
 	sc.Shards, sc.MailboxSlots = cfg.Shards, 1<<14
 	sc.KindNames, sc.TimerNames = serve.KindNames, serve.TimerNames
-	registry := shards.NewRegistry()
-	metrics := serve.NewMetrics(registry)
 	core := serve.Default()
 	core.Node, core.Epoch, core.PublicURL = Node, Epoch, "http://sim.example"
 	core.Caps.Entries, core.Caps.Seed = max(cfg.Caps, 1024), 1
@@ -96,7 +94,7 @@ func New(cfg Config) (*World, error) {
 	}
 	w.cores = make([]*serve.Core, cfg.Shards)
 	w.sim, err = shards.NewSim(sc, clock, cfg.Seed, func(s *shards.Shard[serve.Message]) shards.Handler[serve.Message] {
-		c, e := serve.New(core, s, &effects{world: w}, w.keys, nil, metrics)
+		c, e := serve.New(core, s, &effects{world: w}, w.keys, nil, serve.NewMetrics(s.Registry()))
 		if e != nil {
 			err = e
 		}

@@ -59,7 +59,7 @@ func (f *fanout) park(x *Context, plan *demand.Plan) *parked {
 	f.free = f.free[:len(f.free)-1]
 	f.waiting++
 	a.lives++
-	a.x, a.book, a.publisher = x, plan.Book, plan.Publisher
+	a.x, a.book, a.publisher, a.arrived = x, plan.Book, plan.Publisher, plan.Arrived
 	a.calls, a.open, a.changed, a.timer = a.calls[:0], 0, false, 0
 	a.floors, a.best, a.groups = a.floors[:0], a.best[:0], a.groups[:0]
 	for i := range x.Request.Imp {

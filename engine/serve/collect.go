@@ -112,12 +112,27 @@ func (c *Core) judgeBids(k *call) {
 		c.count(c.m.bids[v.Reason])
 		k.lost = append(k.lost, v.Reason.Loss())
 		k.groups = append(k.groups, 0)
-		if v.Reason == openrtb.Accepted {
-			if worth := k.worth(v); worth > a.best[v.Imp] {
-				a.best[v.Imp] = worth
-			}
+	}
+	for i := range k.verdicts {
+		if k.verdicts[i].Reason == openrtb.Accepted {
+			c.stands(k, i)
 		}
 	}
+}
+
+// stands notes a bid that stands: the desk hears of a call's best on each
+// impression, the collector of the best of all.
+func (c *Core) stands(k *call, i int) {
+	v := &k.verdicts[i]
+	worth := k.worth(v)
+	k.of.best[v.Imp] = max(k.of.best[v.Imp], worth)
+	for j := range k.verdicts {
+		o := &k.verdicts[j]
+		if j != i && o.Imp == v.Imp && o.Reason == openrtb.Accepted && (k.worth(o) > worth || k.worth(o) == worth && j < i) {
+			return
+		}
+	}
+	c.demand.desk.Bid(&k.of.collector, k.choice, int(v.Imp), worth)
 }
 
 // worth is what a bid is worth to us, in the auction's currency: adjusted, but
@@ -217,6 +232,7 @@ func (c *Core) conclude(a *parked) {
 	}
 	x := a.x
 	c.settle(x, a)
+	f.desk.Answered(now.Sub(a.arrived), now)
 	f.leave(a)
 	c.fx.Reply(x)
 }

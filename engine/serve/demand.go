@@ -86,6 +86,7 @@ type fanout struct {
 type parked struct {
 	x         *Context
 	slot      uint32
+	arrived   unit.MonoTime
 	lives     uint32 // auctions that had the slot: tells timers of an earlier one
 	book      *partners.Book
 	collector demand.Collector

@@ -2,11 +2,14 @@ package serve
 
 import (
 	"millrace/codec/event"
+	"millrace/codec/openrtb"
 	"millrace/engine/budget"
+	"millrace/engine/demand"
 	"millrace/engine/selection"
 	"millrace/models/coldstart"
 	"millrace/models/ladder"
 	"millrace/models/rollout"
+	"millrace/netio/dsp"
 	"millrace/shards"
 )
 

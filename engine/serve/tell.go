@@ -35,7 +35,7 @@ func (c *Core) tellBidders(x *Context, a *parked) {
 			continue
 		}
 		c.count(c.m.offersWon)
-		c.demand.desk.Won(w.call.partner.ID, w.worth)
+		c.demand.desk.Won(&a.collector, w.call.choice, w.worth)
 		if c.cfg.LastAuction && w.nurl != (span{}) && !w.call.view.Bids[w.theirs].Adm.IsZero() {
 			c.tellWin(x, w)
 		}
