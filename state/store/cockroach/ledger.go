@@ -44,8 +44,6 @@ type Ledger struct {
 	stopped sync.WaitGroup
 
 	months months
-	// beforeCommit, in tests, ends the server or the connection at the worst moment.
-	beforeCommit func()
 }
 
 type stats struct {

@@ -128,8 +128,5 @@ func (g *Ledger) try(ctx context.Context, f func(context.Context, pgx.Tx) error)
 		_ = tx.Rollback(ctx)
 		return err, false
 	}
-	if g.beforeCommit != nil {
-		g.beforeCommit()
-	}
 	return tx.Commit(ctx), true
 }

@@ -1,12 +1,11 @@
-package cockroach
+package ledger_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,45 +13,55 @@ import (
 
 	"millrace/bench/servers"
 	"millrace/codec/unit"
+	"millrace/state/store/cockroach"
 	"millrace/state/store/joint"
 	"millrace/state/store/joint/jointtest"
 )
 
 func wall() unit.WallTime { return unit.WallTime(time.Now().UnixNano()) }
 
-// database makes an empty database on the server, with the schema.
-func database(t testing.TB, p *servers.PostgresServer) string {
+// server is a PostgreSQL with an empty database that has the schema, the template
+// of the others.
+type server struct {
+	*servers.PostgresServer
+	template string
+	made     int
+}
+
+func postgres(t testing.TB, settings ...string) *server {
 	t.Helper()
+	s := &server{PostgresServer: servers.Postgres(t, settings...)}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	address := emptyDatabase(t, p)
-	m, err := NewMigrator(ctx, address)
+	address := s.database(t)
+	m, err := cockroach.NewMigrator(ctx, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = m.Close(ctx) }()
-	if _, _, err := m.Run(ctx, wall()); err != nil {
+	_, _, err = m.Run(ctx, wall())
+	if err = errors.Join(err, m.Close(ctx)); err != nil {
 		t.Fatal(err)
 	}
-	return address
+	s.template = " TEMPLATE ledger_1"
+	return s
 }
 
-var databases atomic.Int64
-
-func emptyDatabase(t testing.TB, p *servers.PostgresServer) string {
+// database makes one, with the schema from the second on.
+func (s *server) database(t testing.TB) (address string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	c, err := pgx.Connect(ctx, p.URL)
+	c, err := pgx.Connect(ctx, s.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close(ctx) }()
-	name := fmt.Sprintf("ledger_%d", databases.Add(1))
-	if _, err := c.Exec(ctx, "CREATE DATABASE "+name); err != nil {
+	s.made++
+	name := fmt.Sprintf("ledger_%d", s.made)
+	if _, err := c.Exec(ctx, "CREATE DATABASE "+name+s.template); err != nil {
 		t.Fatal(err)
 	}
-	u, err := url.Parse(p.URL)
+	u, err := url.Parse(s.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,11 +69,11 @@ func emptyDatabase(t testing.TB, p *servers.PostgresServer) string {
 	return u.String()
 }
 
-func open(t testing.TB, address string) *Ledger {
+func open(t testing.TB, address string) *cockroach.Ledger {
 	t.Helper()
-	c := Default()
+	c := cockroach.Default()
 	c.URL, c.Wall, c.Call, c.Statement, c.Log = address, wall, 20*time.Second, 20*time.Second, slog.New(slog.NewTextHandler(t.Output(), nil))
-	g, err := Open(c)
+	g, err := cockroach.Open(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,9 +84,9 @@ func open(t testing.TB, address string) *Ledger {
 // TestLedger is the suite that every joint.Ledger passes, and after each case all
 // sums that are kept must be what the entries add up to.
 func TestLedger(t *testing.T) {
-	p := servers.Postgres(t, "fsync=off")
+	p := postgres(t, "fsync=off")
 	jointtest.Ledger(t, func(t *testing.T) joint.Ledger {
-		address := database(t, p)
+		address := p.database(t)
 		t.Cleanup(func() { verify(t, address) })
 		return open(t, address)
 	})
@@ -87,7 +96,7 @@ func verify(t testing.TB, address string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	b, err := OpenBooks(ctx, address)
+	b, err := cockroach.OpenBooks(ctx, address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,20 +108,14 @@ func verify(t testing.TB, address string) {
 	for _, d := range differences {
 		t.Errorf("%+v", d)
 	}
-	var sum int64
-	if err := b.pool.QueryRow(ctx, "SELECT COALESCE(sum(amount), 0)::INT8 FROM entries").Scan(&sum); err != nil || sum != 0 {
-		t.Errorf("all entries together: %d, %v", sum, err)
+	c, err := pgx.Connect(ctx, address)
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-// wait makes a call and waits for its answer.
-func wait[T any](t testing.TB, call func(done func(T, error))) (T, error) {
-	t.Helper()
-	var value T
-	var err error
-	var answered sync.WaitGroup
-	answered.Add(1)
-	call(func(v T, e error) { value, err = v, e; answered.Done() })
-	answered.Wait()
-	return value, err
+	defer func() { _ = c.Close(ctx) }()
+	var unbalanced int
+	if err := c.QueryRow(ctx, `SELECT count(*) FROM (
+		SELECT 1 FROM entries GROUP BY shard, node, epoch, seq, kind, event, part, dated HAVING sum(amount) <> 0) AS e`).Scan(&unbalanced); err != nil || unbalanced != 0 {
+		t.Errorf("%d postings do not sum to zero, %v", unbalanced, err)
+	}
 }
