@@ -194,6 +194,24 @@ func (s *Store) giveBack(r *store.ReturnRequest) (reply store.Reply, now bool) {
 	return reply, false
 }
 
+// Refunded gives the money of a posting that was taken back to its accounts. Call
+// it when the record is durable: a grant must not rest on what a crash undoes.
+func (s *Store) Refunded(r *ledger.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stamp = s.stamp.Merge(r.Stamp)
+	for _, p := range r.From[:r.Parts] {
+		b := s.accounts[p.Account]
+		if b == nil {
+			continue // nothing was ever granted: there is no such posting
+		}
+		b.Committed -= r.Amount
+		if d := b.On(p.Day); d != nil {
+			d.Committed -= r.Amount
+		}
+	}
+}
+
 // refuse makes the answer a refusal, now and whenever the request is repeated:
 // the asker may have the first answer already when the second is made, and would
 // not look at a grant that follows a refusal.
