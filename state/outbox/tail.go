@@ -127,6 +127,10 @@ func (t *Tail) Ready() bool {
 	return t.journal == nil || t.err != nil || t.journal.Failed() || t.Position() < t.journal.end.Load()
 }
 
+// Woken gets a value after a sync, for callers that do not wait in Next. nil for
+// a folder that is read without a journal.
+func (t *Tail) Woken() <-chan struct{} { return t.wake }
+
 // Close lets go of the files. The tail gives nothing more.
 func (t *Tail) Close() error {
 	if t.err == nil {
