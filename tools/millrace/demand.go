@@ -1,27 +1,22 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"time"
 
-	"github.com/bytedance/sonic"
 	"github.com/spf13/cobra"
 
 	"millrace/codec/strict"
 	"millrace/codec/unit"
 	"millrace/engine/demand/partners"
-	"millrace/engine/node"
 )
 
 func demandCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demand",
-		Short: "Look after the bidders that are asked",
+		Short: "Work with the partners that are asked for bids",
 		Example: `  millrace demand check demand.yaml
   millrace demand status --watch`,
 		Args: cobra.NoArgs,
@@ -37,201 +32,65 @@ type demandReport struct {
 	OK       bool          `json:"ok"`
 	Faults   strict.Faults `json:"faults"`
 	Partners int           `json:"partners"`
+	Near     int           `json:"near"`
+	Floors   int           `json:"floors"`
 }
 
 func demandCheckCommand() *cobra.Command {
-	var region string
 	var asJSON bool
+	var region string
 	c := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Read and compile a demand file, list every fault",
 		Long: `Reads a demand file (YAML or JSON; - is standard input) the way serve does and
 compiles it. Every fault is listed at once, each with file, line, column, field
-and remedy.
+and remedy. A currency table that is too old is a fault, by today's date.
 
 Exit status: 0 when serve would take it, 1 when it has faults.`,
 		Example: `  millrace demand check demand.yaml
-  millrace demand check --json demand.yaml | jq .faults`,
+  millrace demand check --region eu-west --json demand.yaml | jq .faults`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			r, err := checkDemand(args[0], region, c.InOrStdin())
-			if err != nil {
-				return err
-			}
+			report, err := checkDemand(args[0], region, c.InOrStdin())
 			switch {
+			case err != nil:
+				return err
 			case asJSON:
-				err = writeJSON(c, r)
-			case !r.OK:
-				printFaults(c, r.File, r.Faults)
+				err = writeJSON(c, report)
+			case report.OK:
+				_, err = fmt.Fprintf(c.OutOrStdout(), "%s: good: %d partners (%d near), %d floors\n", report.File, report.Partners, report.Near, report.Floors)
 			default:
-				_, err = fmt.Fprintf(c.OutOrStdout(), "%s: good: %d partners\n", r.File, r.Partners)
+				printFaults(c, report.File, report.Faults)
 			}
-			if err == nil && !r.OK {
+			if err == nil && !report.OK {
 				return errReported
 			}
 			return err
 		},
 	}
-	c.Flags().StringVar(&region, "region", "", "region of the node: whose endpoints are near")
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	c.Flags().StringVar(&region, "region", "", "the node's region, whose endpoints are near")
 	return c
 }
 
 func checkDemand(file, region string, stdin io.Reader) (demandReport, error) {
-	r := demandReport{File: file, Faults: strict.Faults{}}
+	report := demandReport{File: file, Faults: strict.Faults{}}
 	var data []byte
 	var err error
 	if file == "-" {
-		r.File = "standard input"
+		report.File = "standard input"
 		data, err = io.ReadAll(stdin)
 	} else {
 		data, err = os.ReadFile(file)
 	}
 	if err != nil {
-		return r, fmt.Errorf("cannot read the demand file: %w", err)
+		return report, fmt.Errorf("cannot read the demand file: %w", err)
 	}
-	book, faults := partners.Check(r.File, data, partners.Options{Region: region, Now: unit.WallTime(time.Now().UnixNano())})
-	r.Faults = append(r.Faults, faults...)
-	if r.OK = len(faults) == 0 && book != nil; r.OK {
-		r.Partners = len(book.Order)
+	book, faults := partners.Check(report.File, data, partners.Options{Region: region, Now: unit.WallTime(time.Now().UnixNano())})
+	report.Faults = append(report.Faults, faults...)
+	if report.OK = book != nil; report.OK {
+		near := *book.Near()
+		report.Partners, report.Near, report.Floors = len(book.Order), near.Len(), book.Floors()
 	}
-	return r, nil
-}
-
-func demandStatusCommand() *cobra.Command {
-	var admin string
-	var watching, asJSON bool
-	var every time.Duration
-	c := &cobra.Command{
-		Use:   "status",
-		Short: "Show how the bidders do",
-		Long: `Asks a server's admin port how its bidders do: tier, circuit, health, latencies,
-how long they are given, how often they bid and win, what they brought.
-
-Latencies and rates are of late and decay; counts are since the start, or, with
---watch, a second. A latency of "never" says that so many calls are not
-answered at all.
-
-Exit status: 1 when the server does not answer or has no demand file.`,
-		Example: `  millrace demand status
-  millrace demand status --watch --every 2s
-  millrace demand status --json | jq '.partners[] | select(.circuit != "closed")'`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if every <= 0 {
-				return usageError{fmt.Errorf("--every %v must be above 0", every)}
-			}
-			v := demandView{admin: admin, client: &http.Client{Timeout: 3 * time.Second}}
-			defer v.client.CloseIdleConnections()
-			if !watching {
-				if err := v.look(c.Context()); err != nil {
-					return err
-				}
-				if asJSON {
-					return writeJSON(c, v.now)
-				}
-				return v.writeText(c.OutOrStdout(), 1000)
-			}
-			return v.watch(c, every, asJSON)
-		},
-	}
-	c.Flags().StringVar(&admin, "admin", "127.0.0.1:8081", "host:port of the server's admin port")
-	c.Flags().BoolVar(&watching, "watch", false, "again and again, until Ctrl-C")
-	c.Flags().DurationVar(&every, "every", time.Second, "how often, with --watch")
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON; with --watch an object a line")
-	return c
-}
-
-// demandView is what was last seen of a server's demand side.
-type demandView struct {
-	admin  string
-	client *http.Client
-	now    node.DemandStatus
-	at     time.Time
-	before node.DemandStatus // one look ago
-	length time.Duration     // between the two; 0: there was none
-}
-
-// look asks the server.
-func (v *demandView) look(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.admin+"/demand", nil)
-	if err != nil {
-		return usageError{fmt.Errorf("--admin: %w", err)}
-	}
-	resp, err := v.client.Do(req)
-	if err != nil {
-		return fmt.Errorf("the admin port does not answer: %w; --admin names it", err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, answerMax))
-	if err != nil {
-		return err
-	}
-	switch resp.StatusCode {
-	case http.StatusOK:
-	case http.StatusNotImplemented:
-		return errors.New("this server has no demand file; serve --demand FILE names one")
-	default:
-		return fmt.Errorf("GET /demand: status %d: %.200s", resp.StatusCode, b)
-	}
-	var s node.DemandStatus
-	if err := sonic.ConfigStd.Unmarshal(b, &s); err != nil {
-		return fmt.Errorf("GET /demand: %w; is this the server's own millrace?", err)
-	}
-	now := time.Now()
-	v.before, v.length = v.now, 0
-	if !v.at.IsZero() && s.Version == v.now.Version && len(s.Partners) == len(v.now.Partners) {
-		v.length = now.Sub(v.at)
-	}
-	v.now, v.at = s, now
-	return nil
-}
-
-// watch shows the server's demand side until the context ends.
-func (v *demandView) watch(c *cobra.Command, every time.Duration, asJSON bool) error {
-	out := c.OutOrStdout()
-	screen := terminalOf(out)
-	if asJSON {
-		screen = nil
-	}
-	if screen != nil {
-		fmt.Fprint(out, screenOn)
-		defer fmt.Fprint(out, screenOff)
-	}
-	t := time.NewTicker(every)
-	defer t.Stop()
-	for {
-		if err := v.look(c.Context()); err != nil {
-			if c.Context().Err() != nil {
-				return nil
-			}
-			return err
-		}
-		if err := v.show(out, screen, asJSON); err != nil {
-			return err
-		}
-		select {
-		case <-c.Context().Done():
-			return nil
-		case <-t.C:
-		}
-	}
-}
-
-func (v *demandView) show(out io.Writer, screen *terminal, asJSON bool) error {
-	switch {
-	case asJSON:
-		b, err := sonic.ConfigStd.Marshal(v.now)
-		if err == nil {
-			_, err = fmt.Fprintf(out, "%s\n", b)
-		}
-		return err
-	case screen != nil:
-		return v.writeScreen(out, screen)
-	}
-	if err := v.writeText(out, 1000); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintln(out)
-	return err
+	return report, nil
 }

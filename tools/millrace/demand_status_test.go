@@ -102,26 +102,3 @@ func TestDemandStatusAnswers(t *testing.T) {
 		t.Error(code)
 	}
 }
-
-func TestDemandCheck(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "demand.yaml")
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("partners:\n  - id: a\n    endpoints:\n      - url: http://127.0.0.1:9/bid\n")
-	if code, out, errs := call(t, "demand", "check", file); code != exitOK || !strings.Contains(out, "good: 1 partners") {
-		t.Error(code, out, errs)
-	}
-	write("partners:\n  - id: a\n    endpoint: none\n")
-	if code, _, errs := call(t, "demand", "check", file); code != exitFault || !strings.Contains(errs, "endpoint") {
-		t.Error(code, errs)
-	}
-	code, out, _ := call(t, "demand", "check", "--json", file)
-	var r demandReport
-	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitFault || r.OK || len(r.Faults) == 0 {
-		t.Error(code, err, out)
-	}
-}
