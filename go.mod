@@ -26,6 +26,12 @@ require (
 )
 
 require (
+	github.com/andybalholm/brotli v1.2.0 // indirect
+	github.com/hertz-contrib/http2 v0.1.8 // indirect
+	github.com/valyala/fasthttp v1.68.0 // indirect
+)
+
+require (
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/valkey-io/valkey-go v1.0.79
