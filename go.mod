@@ -27,8 +27,8 @@ require (
 
 require (
 	github.com/andybalholm/brotli v1.2.0 // indirect
-	github.com/hertz-contrib/http2 v0.1.8 // indirect
-	github.com/valyala/fasthttp v1.68.0 // indirect
+	github.com/hertz-contrib/http2 v0.1.8
+	github.com/valyala/fasthttp v1.68.0
 )
 
 require (

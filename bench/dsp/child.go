@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childVariable makes a process of this program a server ("mock hosts delay") or
+// childVariable makes a process of this program a server ("mock hosts delay jitter") or
 // a client ("client name flight addr,addr,...").
 const childVariable = "MILLRACE_BENCH_DSP_CHILD"
 
@@ -26,10 +26,11 @@ func serveIfChild() bool {
 	}
 	var err error
 	switch {
-	case f[0] == "mock" && len(f) == 3:
+	case f[0] == "mock" && len(f) == 4:
 		hosts, _ := strconv.Atoi(f[1])
 		delay, _ := time.ParseDuration(f[2])
-		err = serveMock(hosts, delay)
+		jitter, _ := time.ParseDuration(f[3])
+		err = serveMock(hosts, delay, jitter)
 	case f[0] == "client" && len(f) == 4:
 		flight, _ := strconv.Atoi(f[2])
 		err = serveClient(f[1], flight, strings.Split(f[3], ","))
@@ -104,8 +105,8 @@ type mock struct {
 	addrs string
 }
 
-func startMock(hosts int, delay time.Duration) (*mock, error) {
-	c, err := startChild(0, "mock", hosts, delay)
+func startMock(hosts int, delay, jitter time.Duration) (*mock, error) {
+	c, err := startChild(0, "mock", hosts, delay, jitter)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"millrace/netio/dsp"
 )
 
 var (
@@ -47,6 +49,8 @@ var clients = []struct {
 	name string
 	make func(flight int, addrs []string) (driver, error)
 }{
+	{"millrace-h2", newOurs(dsp.HTTP2)},
+	{"millrace-h1", newOurs(dsp.HTTP1)},
 	{"raw-h1", newRaw},
 	{"fasthttp-h1", blocking(newFasthttp)},
 	{"hertz-h1", blocking(newHertz)},

@@ -17,7 +17,7 @@
 // there. Clients take turns for several rounds; medians are printed. Only ratios
 // within one run are claims.
 //
-//	go run ./bench/dsp [-duration 1s] [-rounds 3] [-flight 1,8,64] [-hosts 20] [-delay 0] [-clients name,...]
+//	go run ./bench/dsp [-duration 1s] [-rounds 3] [-flight 1,8,64] [-hosts 20] [-delay 0] [-jitter 0] [-clients name,...]
 package main
 
 import (
@@ -36,7 +36,8 @@ type plan struct {
 	rounds   int
 	flights  []int
 	hosts    int
-	delay    time.Duration // of the mock's answers
+	delay    time.Duration // of the mock's answers, at least
+	jitter   time.Duration // and how much longer they take at most, at random
 	clients  []string
 	count    bool // system calls too
 }
@@ -51,7 +52,8 @@ func main() {
 	flag.IntVar(&p.rounds, "rounds", 3, "measurements of each client; the median is shown")
 	flag.StringVar(&flights, "flight", "1,8,64", "auctions in flight")
 	flag.IntVar(&p.hosts, "hosts", 20, "calls an auction, each to a host of its own")
-	flag.DurationVar(&p.delay, "delay", 0, "how long the mock takes to answer")
+	flag.DurationVar(&p.delay, "delay", 0, "how long the mock takes to answer, at least")
+	flag.DurationVar(&p.jitter, "jitter", 0, "how much longer it takes at most, at random; only with -delay")
 	flag.StringVar(&clients, "clients", strings.Join(clientNames(), ","), "which to measure")
 	flag.Parse()
 	p.clients = strings.Split(clients, ",")
@@ -79,7 +81,7 @@ type result struct {
 }
 
 func (p *plan) run(out io.Writer) error {
-	mock, err := startMock(p.hosts, p.delay)
+	mock, err := startMock(p.hosts, p.delay, p.jitter)
 	if err != nil {
 		return err
 	}
@@ -100,8 +102,8 @@ func (p *plan) run(out io.Writer) error {
 			}
 		}
 	}
-	fmt.Fprintf(out, "%d hosts, %d B out, %d B back, answers after %v; median of %d rounds of %v\n\n",
-		p.hosts, len(requestBody), len(answerBody), p.delay, p.rounds, p.duration)
+	fmt.Fprintf(out, "%d hosts, %d B out, %d B back, answers after %v to %v; median of %d rounds of %v\n\n",
+		p.hosts, len(requestBody), len(answerBody), p.delay, p.delay+p.jitter, p.rounds, p.duration)
 	fmt.Fprintf(out, "| auctions in flight | client | CPU µs a call | syscalls a call | allocations a call | calls/s | auction p50 µs | p99 µs |\n")
 	fmt.Fprintf(out, "|---|---|---|---|---|---|---|---|\n")
 	for _, flight := range p.flights {

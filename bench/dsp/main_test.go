@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 func TestSmoke(t *testing.T) {
 	p := plan{duration: 20 * time.Millisecond}
 	for i, delay := range []time.Duration{0, time.Millisecond} {
-		mock, err := startMock(3, delay)
+		mock, err := startMock(3, delay, delay)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"container/heap"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"runtime"
@@ -20,12 +22,15 @@ import (
 // bytes, after the delay, and what came with one read with one write.
 type server struct {
 	epoll  int
-	delay  time.Duration
+	delay  time.Duration // of answers, at least
+	jitter time.Duration // and at most that much more, at random
+	random *rand.Rand
 	conns  map[int32]*mockConn
 	buf    []byte
 	answer []byte // HTTP/1.1
 	block  []byte // HTTP/2 header block of answers
-	due    []dueAnswer
+	due    dueAnswers
+	late   []*mockConn // to be flushed
 }
 
 type mockConn struct {
@@ -43,12 +48,25 @@ type dueAnswer struct {
 	stream uint32
 }
 
+// dueAnswers is a heap by time.
+type dueAnswers []dueAnswer
+
+func (d dueAnswers) Len() int           { return len(d) }
+func (d dueAnswers) Less(i, j int) bool { return d[i].at.Before(d[j].at) }
+func (d dueAnswers) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
+func (d *dueAnswers) Push(x any)        { *d = append(*d, x.(dueAnswer)) }
+func (d *dueAnswers) Pop() any {
+	last := (*d)[len(*d)-1]
+	*d = (*d)[:len(*d)-1]
+	return last
+}
+
 func appendAnswer1(dst []byte) []byte {
 	return append(http1.AppendHead(dst, 200, len(answerBody), &http1.Head{ContentType: http1.TypeJSON}), answerBody...)
 }
 
-func serveMock(hosts int, delay time.Duration) error {
-	s := &server{delay: delay, conns: map[int32]*mockConn{}, buf: make([]byte, 256<<10), answer: appendAnswer1(nil)}
+func serveMock(hosts int, delay, jitter time.Duration) error {
+	s := &server{delay: delay, jitter: jitter, random: rand.New(rand.NewPCG(1, 1)), conns: map[int32]*mockConn{}, buf: make([]byte, 256<<10), answer: appendAnswer1(nil)}
 	s.block = http2.AppendField(s.block, ":status", "200")
 	s.block = http2.AppendField(s.block, "content-type", "application/json")
 	s.block = http2.AppendContentLength(s.block, len(answerBody))
@@ -124,7 +142,8 @@ func (s *server) loop() error {
 	}
 }
 
-// wait is how long the epoll may sleep, in milliseconds.
+// wait is how long the epoll may sleep, in milliseconds: within the last one the
+// mock spins, so that its answers are not in step with a clock.
 func (s *server) wait() int {
 	if len(s.due) == 0 {
 		return -1
@@ -132,17 +151,19 @@ func (s *server) wait() int {
 	return int(max(time.Until(s.due[0].at).Milliseconds(), 0))
 }
 
+// answerDue sends what is due, with one write a connection.
 func (s *server) answerDue(now time.Time) {
-	i := 0
-	for ; i < len(s.due) && !s.due[i].at.After(now); i++ {
-		d := &s.due[i]
-		s.append(d.conn, d.stream)
-		// All that is due on a connection leaves in one write, as a busy server's would.
-		if i+1 == len(s.due) || s.due[i+1].conn != d.conn || s.due[i+1].at.After(now) {
-			s.flush(d.conn)
+	for len(s.due) > 0 && !s.due[0].at.After(now) {
+		d := heap.Pop(&s.due).(dueAnswer)
+		if len(d.conn.out) == 0 {
+			s.late = append(s.late, d.conn)
 		}
+		s.append(d.conn, d.stream)
 	}
-	s.due = s.due[:copy(s.due, s.due[i:])]
+	for _, c := range s.late {
+		s.flush(c)
+	}
+	s.late = s.late[:0]
 }
 
 func (s *server) read(c *mockConn) bool {
@@ -240,7 +261,11 @@ func (s *server) requests(c *mockConn, b []byte) (rest []byte) {
 
 func (s *server) answerTo(c *mockConn, stream uint32) {
 	if s.delay > 0 {
-		s.due = append(s.due, dueAnswer{time.Now().Add(s.delay), c, stream})
+		delay := s.delay
+		if s.jitter > 0 {
+			delay += time.Duration(s.random.Int64N(int64(s.jitter)))
+		}
+		heap.Push(&s.due, dueAnswer{time.Now().Add(delay), c, stream})
 		return
 	}
 	s.append(c, stream)

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"net"
 	"net/http"
 	"net/url"
 
@@ -14,7 +12,6 @@ import (
 	"github.com/hertz-contrib/http2/config"
 	"github.com/hertz-contrib/http2/factory"
 	"github.com/valyala/fasthttp"
-	"golang.org/x/net/http2"
 )
 
 const path = "/openrtb2/auction"
@@ -81,15 +78,6 @@ func newStandard2(int) func(addr string) caller {
 	t := &http.Transport{Protocols: new(http.Protocols), DisableCompression: true}
 	t.Protocols.SetUnencryptedHTTP2(true)
 	return standardCaller(t)
-}
-
-func newXNet(int) func(addr string) caller {
-	return standardCaller(&http2.Transport{
-		AllowHTTP: true, DisableCompression: true,
-		DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, addr)
-		},
-	})
 }
 
 func standardCaller(t http.RoundTripper) func(addr string) caller {
