@@ -1,6 +1,10 @@
 package load
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"millrace/bench/epoll"
+)
 
 // event takes what epoll says about connection i.
 func (w *worker) event(i int, ev uint32) {
@@ -33,7 +37,7 @@ func (w *worker) event(i int, ev uint32) {
 func (w *worker) receive(i int) {
 	c := &w.conns[i]
 	for c.fd >= 0 {
-		n, e := read(c.fd, w.buf)
+		n, e := epoll.Read(c.fd, w.buf)
 		switch {
 		case e == unix.EAGAIN:
 			return

@@ -10,7 +10,8 @@
 //	3 granted, 4 returned: account u64 │ campaign u64 │ amount i64 │ daily i64 │ total i64 │ lease epoch u32 │ …
 //	5 posted, 6 recorded, 7 refunded:  campaign u64 │ amount i64 │ user u64 │ line u64 │ creative u64 │ issued i64 │
 //	          win: seq u64 │ epoch u32 │ node u16 │ shard u16 │ currency 3 bytes │ flag u8 │
-//	          parts × (account u64 │ day i32 │ epoch u32) │ …    (refunded: note length u8 │ note)
+//	          parts × (account u64 │ day i32 │ epoch u32) │ …    (refunded: note length u8 │ note;
+//	          flag 2, resold: bid i64 │ reported i64 │ currency 3 bytes │ told u8 │ buyer length u8 │ buyer)
 //
 // Records carry no ownership: everything is copied out of the bytes given.
 package recount

@@ -43,10 +43,11 @@ func (s Status) String() string {
 const (
 	macBytes = 16
 	// What a token carries before its landing page is its version, less 1, in
-	// bits: a Policy, a Group, both or (version 1) neither.
+	// bits: a Policy, a Group, both or (version 1) neither, or a Sale alone.
 	carriesPolicy = 0x01
 	carriesGroup  = 0x02
-	versionMax    = 1 + carriesPolicy + carriesGroup
+	carriesSale   = 0x04
+	versionMax    = 1 + carriesSale
 
 	// The second byte: version in the high bits, kind in the low, flags between.
 	kindMask        = 0x03
@@ -56,9 +57,10 @@ const (
 	versionShift    = 5
 
 	// fieldsMax bounds the encoding of everything but the landing page.
-	fieldsMax = 2 + 4*binary.MaxVarintLen32 + 4*binary.MaxVarintLen64 + 6*8 + 3 + 2*binary.MaxVarintLen64 + policyMax + groupMax
+	fieldsMax = 2 + 4*binary.MaxVarintLen32 + 4*binary.MaxVarintLen64 + 6*8 + 3 + 2*binary.MaxVarintLen64 + policyMax + groupMax + saleMax
 	policyMax = binary.MaxVarintLen64 + 1 + 5*2
 	groupMax  = 3
+	saleMax   = 1 + binary.MaxVarintLen64 + 3 + 1 + BuyerMax
 	// fieldsMin is the shortest: every varint one byte, no line account.
 	fieldsMin = 2 + 3 + 1 + 5*8 + 2 + 3 + 1 + 2
 )
@@ -73,9 +75,9 @@ type Signer struct {
 
 // Append appends the token's text. It returns dst as it was if the kind is not
 // valid or the landing page is longer than LandingMax, which the catalog's
-// compiler rules out.
+// compiler rules out, or if the name of a sale's buyer is longer than BuyerMax.
 func (s *Signer) Append(dst []byte, t *Token) []byte {
-	if !t.Kind.Valid() || len(t.Landing) > LandingMax {
+	if !t.Kind.Valid() || len(t.Landing) > LandingMax || len(t.Sale.Buyer) > BuyerMax {
 		return dst
 	}
 	s.raw = slices.Grow(s.raw[:0], fieldsMax+len(t.Landing)+macBytes)
@@ -86,11 +88,37 @@ func (s *Signer) Append(dst []byte, t *Token) []byte {
 	return base64.RawURLEncoding.AppendEncode(dst, s.raw)
 }
 
-// Parse reads and verifies a token. It decodes into scratch, grown as needed,
-// and returns it; t.Landing points there. Only with OK and Expired is t whole.
-// Text that is not a token costs no hash, and a comparison of codes takes the
-// same time wherever they differ.
+// Parse reads and verifies an event's token. It decodes into scratch, grown as
+// needed, and returns it; t.Landing and t.Sale.Buyer point there. Only with OK and
+// Expired is t whole. Text that is not a token costs no hash, and a comparison of
+// codes takes the same time wherever they differ.
 func (s *Signer) Parse(src []byte, now unit.WallTime, kind Kind, t *Token, scratch []byte) ([]byte, Status) {
+	raw, status := s.read(src, t, scratch)
+	switch {
+	case status != OK:
+	case t.Kind != kind || t.Sale.Notice > Billed:
+		status = WrongKind
+	case now >= t.Expires:
+		status = Expired
+	}
+	return raw, status
+}
+
+// ParseNotice is Parse for a notice that is no event.
+func (s *Signer) ParseNotice(src []byte, now unit.WallTime, n Notice, t *Token, scratch []byte) ([]byte, Status) {
+	raw, status := s.read(src, t, scratch)
+	switch {
+	case status != OK:
+	case t.Sale.Notice != n:
+		status = WrongKind
+	case now >= t.Expires:
+		status = Expired
+	}
+	return raw, status
+}
+
+// read reads and authenticates a token of any kind and age.
+func (s *Signer) read(src []byte, t *Token, scratch []byte) ([]byte, Status) {
 	// The decoder would skip line breaks; a token has one spelling.
 	if len(src) > TextMax || bytes.IndexByte(src, '\n') >= 0 || bytes.IndexByte(src, '\r') >= 0 {
 		return scratch, Malformed
@@ -110,12 +138,6 @@ func (s *Signer) Parse(src []byte, now unit.WallTime, kind Kind, t *Token, scrat
 	}
 	if !readFields(signed[1:], t) {
 		return raw, Malformed
-	}
-	if t.Kind != kind {
-		return raw, WrongKind
-	}
-	if now >= t.Expires {
-		return raw, Expired
 	}
 	return raw, OK
 }
@@ -139,7 +161,11 @@ var strictEncoding = base64.RawURLEncoding.Strict()
 
 func appendFields(b []byte, t *Token) []byte {
 	version := byte(1)
-	chosen, grouped := t.Policy != Policy{}, t.Group > 0 && t.Group <= GroupMax
+	sold := t.Sale.Notice.Valid()
+	chosen, grouped := t.Policy != Policy{} && !sold, t.Group > 0 && t.Group <= GroupMax && !sold
+	if sold {
+		version += carriesSale
+	}
 	if chosen {
 		version += carriesPolicy
 	}
@@ -181,7 +207,16 @@ func appendFields(b []byte, t *Token) []byte {
 	if grouped {
 		b = binary.AppendUvarint(b, uint64(t.Group))
 	}
+	if sold {
+		b = appendSale(b, &t.Sale)
+	}
 	return b
+}
+
+func appendSale(b []byte, s *Sale) []byte {
+	b = binary.AppendVarint(append(b, byte(s.Notice)), int64(s.Bid))
+	b = append(append(b, s.Currency[:]...), byte(len(s.Buyer)))
+	return append(b, s.Buyer...)
 }
 
 func appendPolicy(b []byte, p *Policy) []byte {
@@ -218,11 +253,7 @@ func readFields(b []byte, t *Token) bool {
 	}
 	t.Price = unit.Nanos(r.varint())
 	t.Reserved = unit.Nanos(r.varint())
-	if r.ok && len(r.b) >= len(t.Currency) {
-		r.b = r.b[copy(t.Currency[:], r.b):]
-	} else {
-		r.ok = false
-	}
+	r.currency(&t.Currency)
 	t.Day = unit.Day(r.varint())
 	t.Issued = unit.WallFromUnix(r.varint())
 	t.Expires = unit.WallFromUnix(r.varint())
@@ -233,6 +264,9 @@ func readFields(b []byte, t *Token) bool {
 		n := r.uvarint()
 		t.Group = Group(n)
 		r.ok = r.ok && n > 0 && n <= uint64(GroupMax)
+	}
+	if carries&carriesSale != 0 {
+		r.sale(&t.Sale)
 	}
 	if r.ok && len(r.b) > 0 {
 		t.Landing = r.b
@@ -269,6 +303,32 @@ func (r *reader) policy(p *Policy) {
 	p.Other, p.Propensity = Probability(le.Uint16(r.b[7:])), Probability(le.Uint16(r.b[9:]))
 	r.ok = p.SetFlags(r.b[0]) && *p != Policy{}
 	r.b = r.b[policyMax-binary.MaxVarintLen64:]
+}
+
+func (r *reader) currency(c *unit.Currency) {
+	if !r.ok || len(r.b) < len(c) {
+		r.ok = false
+		return
+	}
+	r.b = r.b[copy(c[:], r.b):]
+}
+
+// sale reads what appendSale wrote.
+func (r *reader) sale(s *Sale) {
+	if !r.ok || len(r.b) == 0 {
+		r.ok = false
+		return
+	}
+	s.Notice, r.b = Notice(r.b[0]), r.b[1:]
+	s.Bid = unit.Nanos(r.varint())
+	r.currency(&s.Currency)
+	if !r.ok || len(r.b) == 0 || len(r.b) <= int(r.b[0]) || r.b[0] > BuyerMax {
+		r.ok = false
+		return
+	}
+	n := 1 + int(r.b[0])
+	s.Buyer, r.b = r.b[1:n], r.b[n:]
+	r.ok = s.Notice.Valid()
 }
 
 func (r *reader) fixed() uint64 {

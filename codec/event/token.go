@@ -108,6 +108,10 @@ type Token struct {
 	Issued  unit.WallTime
 	Expires unit.WallTime
 
+	// Sale is of a win that a bidder has; then Campaign names the bidder, Line its
+	// seat, Creative its creative, Price is what it owes for an impression, and
+	// Landing is its own notice. Such a token carries neither Policy nor Group.
+	Sale Sale
 	// Policy is what chose the win.
 	Policy Policy
 	// Group is whom and where it was shown to, for counts by group.
@@ -117,6 +121,77 @@ type Token struct {
 	// scratch buffer.
 	Landing []byte
 }
+
+// Notice is what an exchange tells of a bid of ours.
+type Notice uint8
+
+// Notices. The zero value is none: the token is not of a sale.
+const (
+	// Billed: the impression counts (burl). Only this one is an event.
+	Billed Notice = iota + 1
+	// WonThere: the bid won the exchange's auction (nurl).
+	WonThere
+	// LostThere: it did not (lurl).
+	LostThere
+
+	noticeEnd
+)
+
+// Valid reports whether n is one of the notices.
+func (n Notice) Valid() bool { return n >= Billed && n < noticeEnd }
+
+// Path is the request path at which notices of the kind are received: what is
+// billed comes as an impression.
+func (n Notice) Path() string {
+	switch n {
+	case Billed:
+		return Impression.Path()
+	case WonThere:
+		return "/n/w"
+	case LostThere:
+		return "/n/l"
+	}
+	return ""
+}
+
+// String is the notice's name in metrics.
+func (n Notice) String() string {
+	if n < noticeEnd {
+		return [...]string{"none", "billed", "won", "lost"}[n]
+	}
+	return "unknown"
+}
+
+// NoticeOf is the notice received at path, of those that are no events.
+func NoticeOf(path []byte) (Notice, bool) {
+	switch string(path) {
+	case "/n/w":
+		return WonThere, true
+	case "/n/l":
+		return LostThere, true
+	}
+	return 0, false
+}
+
+// Sale is what a token says of an impression sold on to a bidder.
+type Sale struct {
+	// Notice the token is for; 0: there was no sale.
+	Notice Notice
+	// Bid is what we bid the exchange for the impression, in Currency.
+	Bid      unit.Nanos
+	Currency unit.Currency
+	// Buyer is the bidder's name. After Parse it is a slice of the scratch
+	// buffer.
+	Buyer []byte
+
+	// Reported is what the exchange says that it charges, if Told. It comes
+	// beside the token, not in it.
+	Reported unit.Nanos
+	Told     bool
+}
+
+// BuyerMax is the longest name of a bidder that a token carries, in bytes.
+const BuyerMax = 64
 
 // Limits of a token's size; a longer landing page does not fit in the URLs
 // that clients and proxies pass on.

@@ -2,6 +2,7 @@ package openrtb
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -62,6 +63,7 @@ type Judge struct {
 	req    *BidRequest
 	policy *Policy
 	res    *BidResponse
+	sent   *Edit // what the bidder's request differed in; nil: in nothing
 	cur    unit.Currency
 
 	verdicts []Verdict
@@ -146,7 +148,7 @@ func (j *Judge) Judge(res *BidResponse) []Verdict {
 	for i := range res.Seats {
 		s := &res.Seats[i]
 		from := len(j.verdicts)
-		allowed := j.seatAllowed(s.Seat)
+		allowed := j.seatAllowed(s.Seat) && j.seatSent(s.Seat)
 		for k := range res.BidsOf(s) {
 			b := &res.BidsOf(s)[k]
 			v := Verdict{Imp: j.imp(b.ImpID), Deal: -1}
@@ -212,15 +214,16 @@ func (j *Judge) bid(s *SeatBid, b *DemandBid, v *Verdict) RejectReason {
 		return InvalidBid
 	case v.Imp < 0:
 		return UnknownImp
+	case !j.asked(v.Imp):
+		v.Imp = -1 // to this bidder it is as if it were not there
+		return UnknownImp
 	}
 	m := &j.req.Imp[v.Imp]
 	if m.Media == 0 {
 		return InvalidImp
 	}
 	v.Exp = sooner(m.Exp, b.Exp)
-	if v.At = j.req.At; v.At == 0 {
-		v.At = SecondPricePlus
-	}
+	v.At = j.at()
 	switch {
 	case b.Price < 0 || b.Price == 0 && b.DealID.IsZero():
 		return BadPrice
@@ -260,7 +263,7 @@ func (j *Judge) deal(s *SeatBid, b *DemandBid, m *Imp, v *Verdict) RejectReason 
 	}
 	deals := j.req.Deals(m.Deals)
 	for i := range deals {
-		if deals[i].ID.EqualStr(b.DealID) {
+		if deals[i].ID.EqualStr(b.DealID) && j.offered(&deals[i], v.Imp) {
 			v.Deal = int32(i)
 			break
 		}
@@ -320,7 +323,8 @@ func (j *Judge) price(b *DemandBid, m *Imp, v *Verdict) RejectReason {
 	if v.Foreign = !j.allows(res.Cur); v.Foreign && !p.ConvertForeign {
 		return ForeignCurrency
 	}
-	floor, cur, below := m.BidFloor, m.BidFloorCur, BelowFloor
+	floor, cur := j.floor(m, v.Imp)
+	below := BelowFloor
 	if v.Deal >= 0 {
 		d := &j.req.Deals(m.Deals)[v.Deal]
 		floor, cur, below = d.BidFloor, d.BidFloorCur, BelowDeal
@@ -348,6 +352,9 @@ func (j *Judge) price(b *DemandBid, m *Imp, v *Verdict) RejectReason {
 // allows reports whether the request allows a currency; one that lists none
 // allows USD.
 func (j *Judge) allows(c unit.Currency) bool {
+	if j.sent != nil && len(j.sent.Cur) > 0 {
+		return slices.Contains(j.sent.Cur, c)
+	}
 	list := j.req.Strs(j.req.Cur)
 	if len(list) == 0 {
 		return c == unit.USD
@@ -380,6 +387,9 @@ func (j *Judge) blocked(b *DemandBid) RejectReason {
 			}
 		}
 	}
+	if j.sent != nil && j.sentBAdv(domains) {
+		return BlockedDomain
+	}
 	if !b.Bundle.IsZero() && r.BApp.Len() > 0 {
 		if !j.bapp.built {
 			j.bapp.build(r.Strs(r.BApp), false)
@@ -389,7 +399,16 @@ func (j *Judge) blocked(b *DemandBid) RejectReason {
 			return BlockedApp
 		}
 	}
-	if b.Cat.Len() > 0 && r.BCat.Len() > 0 && taxonomy(b.CatTax) == taxonomy(r.CatTax) {
+	if j.sent != nil && j.sentBApp(b.Bundle) {
+		return BlockedApp
+	}
+	if b.Cat.Len() == 0 || taxonomy(b.CatTax) != taxonomy(r.CatTax) {
+		return Accepted
+	}
+	if j.sent != nil && j.sentBCat(b) {
+		return BlockedCategory
+	}
+	if r.BCat.Len() > 0 {
 		return j.categories(b)
 	}
 	return Accepted

@@ -148,12 +148,14 @@ func (b *Broker) unbillable(t *event.Token, own bool) ledger.Reason {
 	switch {
 	case t.Test:
 		return ledger.TestTraffic
-	case !t.Billable || t.Price <= 0:
+	case t.Sale.Notice == 0 && (!t.Billable || t.Price <= 0):
 		return ledger.NotBillable
 	case t.Win.Node != b.node:
 		return ledger.ForeignNode
 	case !own && b.recovered.Epoch(t.Win.Epoch) == nil:
 		return ledger.UnknownEpoch
+	case t.Sale.Notice != 0:
+		return ledger.Resold // a bidder pays, not a campaign
 	}
 	return 0
 }
@@ -299,6 +301,10 @@ func (b *Broker) record(t *event.Token, reason ledger.Reason, from []source, wal
 	}
 	if reason != 0 {
 		r.Kind = ledger.Recorded
+	}
+	if reason == ledger.Resold {
+		s := &t.Sale
+		r.Sale, r.Name = ledger.Sale{Bid: s.Bid, Reported: s.Reported, Currency: s.Currency, Told: s.Told}, s.Buyer
 	}
 	ids := [2]unit.AccountID{t.CampaignAccount, t.LineAccount}
 	if ids[0] == 0 {

@@ -49,6 +49,15 @@ func randomRecord(r *rand.Rand) Record {
 			rec.Name = bytes.Repeat([]byte("n"), 1+r.IntN(NameMax))
 		}
 	}
+	if rec.Reason == Resold && rec.Kind != Recorded {
+		rec.Reason = 0
+	} else if rec.Reason == Resold {
+		rec.Policy = event.Policy{}
+		rec.Sale = Sale{Bid: unit.Nanos(r.Int64()), Reported: unit.Nanos(r.Int64()), Currency: unit.USD, Told: r.IntN(2) == 0}
+		if r.IntN(2) == 0 {
+			rec.Name = bytes.Repeat([]byte("b"), 1+r.IntN(NameMax))
+		}
+	}
 	return rec
 }
 

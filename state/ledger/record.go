@@ -70,11 +70,15 @@ const (
 	Fraud
 	Mistake
 	Goodwill
+	// Resold: a bidder has the impression. Amount is what it owes, Sale what the
+	// impression cost; Campaign, Line and Creative are the bidder, its seat and
+	// its creative, Name is the bidder's.
+	Resold
 
 	reasonEnd
 )
 
-var reasonNames = [...]string{"", "not-billable", "test", "unfunded", "unknown-epoch", "foreign-node", "fraud", "mistake", "goodwill"}
+var reasonNames = [...]string{"", "not-billable", "test", "unfunded", "unknown-epoch", "foreign-node", "fraud", "mistake", "goodwill", "resold"}
 
 // String is the reason's name in metrics and exports.
 func (r Reason) String() string {
@@ -86,7 +90,7 @@ func (r Reason) String() string {
 
 // ParseRefundReason is the reason for a refund with that name.
 func ParseRefundReason(name string) (Reason, error) {
-	for r := Fraud; r < reasonEnd; r++ {
+	for r := Fraud; r <= Goodwill; r++ {
 		if reasonNames[r] == name {
 			return r, nil
 		}
@@ -138,9 +142,21 @@ type Record struct {
 	Policy event.Policy
 	From   [2]Part
 
-	// Name of an account, or the note of a Refunded. It is a slice of the decoded
-	// buffer; copy it to keep it.
+	// Sale is of a Recorded that was Resold.
+	Sale Sale
+
+	// Name of an account, the note of a Refunded, or the buyer of a Resold. It is a
+	// slice of the decoded buffer; copy it to keep it.
 	Name []byte
+}
+
+// Sale is what an impression that a bidder has cost us.
+type Sale struct {
+	// Bid is what we bid the exchange, and Reported what it says that it charges,
+	// if Told; both in Currency.
+	Bid, Reported unit.Nanos
+	Currency      unit.Currency
+	Told          bool
 }
 
 // NameMax is the longest name or note a record keeps, in bytes.
@@ -200,7 +216,10 @@ func (r *Record) appendEvent(dst []byte) []byte {
 	dst = le.AppendUint16(dst, uint16(r.Win.Node))
 	dst = le.AppendUint16(dst, uint16(r.Win.Shard))
 	var more byte
-	if r.Policy != (event.Policy{}) && r.Kind != Refunded {
+	switch {
+	case r.Kind == Recorded && r.Reason == Resold:
+		more = hasSale
+	case r.Policy != (event.Policy{}) && r.Kind != Refunded:
 		more = hasPolicy
 	}
 	dst = append(dst, r.Currency[0], r.Currency[1], r.Currency[2], more)
@@ -220,10 +239,22 @@ func (r *Record) appendEvent(dst []byte) []byte {
 		dst = le.AppendUint16(dst, uint16(p.Other))
 		dst = le.AppendUint16(dst, uint16(p.Propensity))
 	}
-	if r.Kind == Refunded {
+	if more == hasSale {
+		dst = le.AppendUint64(dst, uint64(r.Sale.Bid))
+		dst = le.AppendUint64(dst, uint64(r.Sale.Reported))
+		dst = append(append(dst, r.Sale.Currency[:]...), told(r.Sale.Told))
+	}
+	if r.Kind == Refunded || more == hasSale {
 		dst = r.appendName(dst)
 	}
 	return dst
+}
+
+func told(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 const (
@@ -232,10 +263,12 @@ const (
 	eventSize   = headSize + 68
 	partSize    = 16
 	policySize  = 20
+	saleSize    = 20
 
-	// hasPolicy, in the byte after an event's currency: a policy follows the
-	// parts. Records of builds that knew none have a zero there.
+	// In the byte after an event's currency: a policy, or a sale and a name,
+	// follow the parts. Records of builds that knew none have a zero there.
 	hasPolicy = 1
+	hasSale   = 2
 )
 
 // Decode reads exactly one record from b. Name stays a slice of b.
@@ -287,12 +320,16 @@ func (r *Record) decodeEvent(b []byte) error {
 	if len(b) >= eventSize && b[eventSize-1] == hasPolicy {
 		want += policySize
 	}
-	if r.Kind == Refunded && len(b) > want {
+	sold := r.Kind == Recorded && len(b) >= eventSize && b[eventSize-1] == hasSale
+	if sold {
+		want += saleSize
+	}
+	if noted := r.Kind == Refunded || sold; noted && len(b) > want {
 		if n := int(b[want]); n > 0 && len(b) == want+1+n {
 			r.Name = b[want+1:]
 		}
 		want += 1 + int(b[want])
-	} else if r.Kind == Refunded {
+	} else if noted {
 		want++ // of the note's length, which is cut off
 	}
 	if int(r.Parts) > len(r.From) || len(b) != want {
@@ -321,7 +358,15 @@ func (r *Record) decodeEvent(b []byte) error {
 		}
 		known = r.Policy.SetFlags(p[8]) && p[9] == 0 && r.Policy != event.Policy{}
 	}
-	if r.Kind == Refunded {
+	switch {
+	case sold:
+		p := a[68+int(r.Parts)*partSize:]
+		r.Sale = Sale{Bid: unit.Nanos(le.Uint64(p)), Reported: unit.Nanos(le.Uint64(p[8:])), Told: p[19] == 1}
+		copy(r.Sale.Currency[:], p[16:19])
+		known = r.Reason == Resold && p[19] <= 1 && r.Sale.Bid >= 0 && r.Sale.Reported >= 0
+	case r.Reason == Resold:
+		known = false
+	case r.Kind == Refunded:
 		known = a[67] == 0 && r.Parts > 0 && r.Reason >= Fraud
 	}
 	if !r.Event.Valid() || r.Amount < 0 || !known || r.Reason >= reasonEnd {

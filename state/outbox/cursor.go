@@ -104,7 +104,17 @@ func (j *Journal) loadCursors() error {
 }
 
 func (j *Journal) readCursor(name string) (pos uint64, err error) {
-	data, err := j.readFile(filepath.Join(j.cfg.Dir, name))
+	return readCursor(j.fs, j.cfg.Dir, name)
+}
+
+// ReadCursor is where the cursor called name stands in a journal's folder, which
+// another process may be using.
+func ReadCursor(files FS, dir, name string) (pos uint64, err error) {
+	return readCursor(files, dir, name+cursorSuffix)
+}
+
+func readCursor(files FS, dir, name string) (pos uint64, err error) {
+	data, err := ReadFile(files, filepath.Join(dir, name))
 	if err != nil {
 		return 0, err
 	}

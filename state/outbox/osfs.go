@@ -44,6 +44,36 @@ func (osFS) Open(name string) (File, error) {
 	return osFile{f}, nil
 }
 
+// ReadFS is the operating system's file system, read only: for looking at what
+// another process may be writing.
+func ReadFS() FS { return readFS{} }
+
+type readFS struct{ osFS }
+
+func (readFS) Open(name string) (File, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (readFS) MkdirAll(dir string) error { return readOnly("mkdir", dir) }
+
+func (readFS) Create(name string) (File, error) { return nil, readOnly("create", name) }
+
+func (readFS) Remove(name string) error { return readOnly("remove", name) }
+
+func (readFS) Rename(from, _ string) error { return readOnly("rename", from) }
+
+func (readFS) SyncDir(dir string) error { return readOnly("sync", dir) }
+
+func (readFS) Lock(dir string) (func() error, error) { return nil, readOnly("lock", dir) }
+
+func readOnly(op, path string) error {
+	return &os.PathError{Op: op, Path: path, Err: os.ErrPermission}
+}
+
 func (osFS) Remove(name string) error { return os.Remove(name) }
 
 func (osFS) Rename(from, to string) error { return os.Rename(from, to) }

@@ -250,8 +250,11 @@ func (j *Journal) loadCheckpoint(numbers []uint64) error {
 	return f.Close()
 }
 
-func (j *Journal) readFile(path string) ([]byte, error) {
-	f, err := j.fs.Open(path)
+func (j *Journal) readFile(path string) ([]byte, error) { return ReadFile(j.fs, path) }
+
+// ReadFile is the whole content of a file.
+func ReadFile(files FS, path string) ([]byte, error) {
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, err
 	}

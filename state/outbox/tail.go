@@ -55,6 +55,10 @@ type Tail struct {
 	group    uint64
 	rec      ledger.Record
 	err      error
+	// patience is how often the place patientAt was read again: a node that is
+	// writing changes it under the reader.
+	patience  int
+	patientAt uint64
 }
 
 // Tail reads from a position that Next gave, or from 0: the oldest record kept.
@@ -68,8 +72,9 @@ func (j *Journal) Tail(from uint64) *Tail {
 	return t
 }
 
-// OpenTail reads the journal in dir that no process writes, and changes nothing.
-// Its end is io.EOF: behind the last record that recovery would keep.
+// OpenTail reads the journal in dir without its node, and changes nothing. Its
+// end is io.EOF: behind the last record that recovery would keep. A node may be
+// writing; then the end is somewhere behind what was durable when it was opened.
 func OpenTail(files FS, dir string, from uint64) *Tail {
 	if files == nil {
 		files = OSFS()
@@ -122,6 +127,10 @@ func (t *Tail) Ready() bool {
 	return t.journal == nil || t.err != nil || t.journal.Failed() || t.Position() < t.journal.end.Load()
 }
 
+// Woken gets a value after a sync, for callers that do not wait in Next. nil for
+// a folder that is read without a journal.
+func (t *Tail) Woken() <-chan struct{} { return t.wake }
+
 // Close lets go of the files. The tail gives nothing more.
 func (t *Tail) Close() error {
 	if t.err == nil {
@@ -160,6 +169,7 @@ func (t *Tail) Next(ctx context.Context) (rec *ledger.Record, pos uint64, err er
 		failed := t.journal != nil && t.journal.Failed() // before the end: then that is the last
 		payload, more, err := t.frame()
 		switch {
+		case err != nil && t.lookAgain(err):
 		case err != nil:
 			if gap := (*Gap)(nil); !errors.As(err, &gap) {
 				t.err = err
@@ -185,6 +195,23 @@ func (t *Tail) Next(ctx context.Context) (rec *ledger.Record, pos uint64, err er
 		}
 	}
 	return nil, t.Position(), t.err
+}
+
+// lookAgain reads a place anew before it is called damaged, where a node may be
+// writing: what was read in pieces may be of before and after a group.
+func (t *Tail) lookAgain(err error) bool {
+	if t.journal != nil || !errors.Is(err, ErrDamaged) || t.file == nil {
+		return false
+	}
+	if pos := t.Position(); t.patientAt != pos {
+		t.patientAt, t.patience = pos, 0
+	}
+	t.patience++
+	if t.patience > 3 || t.closeFile() != nil {
+		return false
+	}
+	t.size, t.youngest = -1, false
+	return true
 }
 
 // take looks at a frame that was just passed; true: it is a record, now in rec.

@@ -3,6 +3,7 @@
 //	millrace serve               answer ad requests
 //	millrace demo                serve a lively catalog, drive it, show it live
 //	millrace loadgen             drive a server and measure it
+//	millrace dsp                 mock bidders to call
 //	millrace campaigns check     find every fault of a catalog file
 //	millrace config print        the effective configuration
 //	millrace doctor              is this machine fit to serve?

@@ -32,6 +32,8 @@
 //	currency, amount                 what is billed or refunded, in nanos of the currency (1e-9), a whole number
 //	from        the leases it was taken from: account (hexadecimal), day (since 1970), epoch
 //	policy      what chose the win: model, epoch, arm, rung, explored, click, conversion, other, propensity
+//	sale        of reason "resold", an impression that a bidder has and owes the amount for: buyer, and what we bid
+//	            the exchange and what it reported to charge (bid, reported; nanos of the sale's currency)
 //
 // Consumers drop what they have by (node, epoch, seq), or by (kind, win, event): of
 // a win's event there is one posting and at most one refund; both are unique for ever. A repeat can come after

@@ -284,6 +284,12 @@ func TestMessage(t *testing.T) {
 		strings.Contains(string(got), "from") || strings.Contains(string(got), "policy") {
 		t.Errorf("%s", got)
 	}
+	r.Reason, r.Name = ledger.Resold, []byte(`acme "eu"`)
+	r.Sale = ledger.Sale{Bid: 7, Reported: 6, Currency: unit.USD, Told: true}
+	got = appendMessage(nil, &r, 1)
+	if !json.Valid(got) || !strings.HasSuffix(string(got), `"amount":1250000000,"sale":{"buyer":"acme \"eu\"","currency":"USD","bid":7,"reported":6}}`) {
+		t.Errorf("%s", got)
+	}
 }
 
 // TestWindow against a plain list.

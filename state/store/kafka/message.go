@@ -3,6 +3,7 @@ package kafka
 import (
 	"strconv"
 
+	"millrace/codec/openrtb"
 	"millrace/state/ledger"
 )
 
@@ -84,7 +85,24 @@ func appendMessage(dst []byte, r *ledger.Record, pos uint64) []byte {
 	if r.Policy.Model != 0 || r.Policy.Propensity != 0 {
 		l.policy(r)
 	}
+	if r.Reason == ledger.Resold {
+		l.sale(r)
+	}
 	return append(l.b, '}')
+}
+
+// sale is what an impression that a bidder has cost us.
+func (l *line) sale(r *ledger.Record) {
+	l.name("sale")
+	l.b = append(l.b, '{')
+	l.name("buyer")
+	l.b = append(openrtb.AppendEscaped(append(l.b, '"'), r.Name), '"') // an operator's text
+	l.text("currency", r.Sale.Currency.String())
+	l.number("bid", int64(r.Sale.Bid))
+	if r.Sale.Told {
+		l.number("reported", int64(r.Sale.Reported))
+	}
+	l.b = append(l.b, '}')
 }
 
 func (l *line) parts(r *ledger.Record) {
