@@ -82,6 +82,8 @@ type Sources struct {
 	// a model on trial.
 	Models            func(ctx context.Context) (any, error)
 	Promote, Rollback func(ctx context.Context) error
+	// Demand shows the bidders: tiers, health, latencies, circuits.
+	Demand func(ctx context.Context) (any, error)
 	// Ready is nil when the node can take traffic, else why not.
 	Ready func() error
 	// Reload re-reads the catalog and the model; its error lists the faults.

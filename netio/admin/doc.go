@@ -12,6 +12,7 @@
 //	GET  /campaigns/{id}      one, by name or by id
 //	GET  /shards              shards: pinning, queues
 //	GET  /models              models: versions, trial, ladder, refusals
+//	GET  /demand              bidders: tiers, health, latencies, circuits
 //	POST /models/promote      a model's trial goes a stage further
 //	POST /models/rollback     a model's trial ends
 //	GET  /healthz, /readyz    200, or 503 with a reason

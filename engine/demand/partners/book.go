@@ -91,6 +91,9 @@ func (b *Book) Rates(wall unit.WallTime) *openrtb.Rates {
 	return b.rates
 }
 
+// Floors is how many floors the file has.
+func (b *Book) Floors() int { return len(b.floors.prices) }
+
 // Tier is the set of partners of a tier, 1 to 3.
 func (b *Book) Tier(n uint8) *Set { return &b.tiers[n] }
 
