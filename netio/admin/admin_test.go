@@ -75,7 +75,7 @@ func (n *node) sources() Sources {
 func start(t *testing.T, src Sources) *Server {
 	t.Helper()
 	cfg := Default()
-	cfg.Listen = "127.0.0.1:0"
+	cfg.Listen, cfg.BodyBytesMax = "127.0.0.1:0", 1<<16
 	s, err := Listen(cfg, src)
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +148,7 @@ func TestPages(t *testing.T) {
 		{"PUT", "/log/level", `{"level":"warn"}`, nil, 200, "warn"},
 		{"PUT", "/log/level", `{"level":`, nil, 400, "not JSON"},
 		{"PUT", "/log/level", "loud", nil, 400, "use debug, info, warn or error"},
-		{"PUT", "/log/level", strings.Repeat("x", 5<<20), nil, 413, ""},
+		{"PUT", "/log/level", strings.Repeat("x", 1<<17), nil, 413, ""},
 		{"GET", "/debug/pprof/", "", nil, 200, "goroutine"},
 		{"GET", "/debug/pprof/cmdline", "", nil, 200, "admin"},
 		{"GET", "/debug/pprof/goroutine?debug=1", "", nil, 200, "goroutine profile"},
