@@ -32,6 +32,7 @@ type Config struct {
 	Shard       ShardConfig   `yaml:"shard" help:"queues and tables of one shard"`
 	Budget      BudgetConfig  `yaml:"budget" help:"leases, reservations and the journal of money"`
 	Kafka       KafkaConfig   `yaml:"kafka" help:"a copy of every spend event to a topic, keyed by campaign, from the journal: at least once, whatever is down meanwhile; consumers drop repeats"`
+	Audit       AuditConfig   `yaml:"audit" help:"proof that the records of money were not changed since"`
 	Tokens      TokensConfig  `yaml:"tokens" help:"signing of the tracking URLs"`
 	Ranking     RankingConfig `yaml:"ranking" help:"what weighs beside the price, in percent; none of it changes what is bid or billed, but for the click rates of positions"`
 	Model       ModelConfig   `yaml:"model" help:"prediction of clicks and conversions"`
@@ -209,6 +210,7 @@ func Default() Config {
 			JournalHold:      16 << 30,
 		},
 		Kafka:   KafkaConfig{Topic: "millrace.spend", BufferEvents: 1 << 15, BufferBytes: 32 << 20},
+		Audit:   AuditConfig{Enabled: true, Keep: 64 << 30},
 		Tokens:  TokensConfig{TTL: 24 * time.Hour},
 		Ranking: RankingConfig{Banner: 100, Video: 100, Audio: 100, Native: 100, AboveFold: 100, BelowFold: 100},
 		Model: ModelConfig{

@@ -157,6 +157,7 @@ func TestValidateNamesField(t *testing.T) {
 		"kafka.partitions":       func(c *Config) { c.Kafka.Partitions = -1 },
 		"kafka.replication":      func(c *Config) { c.Kafka.Replication = 33 },
 		"kafka.buffer_events":    func(c *Config) { c.Kafka.BufferEvents = 1 },
+		"audit.keep":             func(c *Config) { c.Audit.Keep = -1 },
 		"kafka.buffer_bytes":     func(c *Config) { c.Kafka.BufferBytes = 1 },
 		"tokens.ttl":             func(c *Config) { c.Tokens.TTL = 0 },
 		"tokens.active":          func(c *Config) { c.Tokens.Active = 9 },

@@ -61,6 +61,7 @@ func (c Config) Validate() strict.Faults {
 	c.Shard.validate(l)
 	c.Budget.validate(l)
 	c.Kafka.validate(l)
+	l.sized("audit.keep", c.Audit.Keep, 0, 1<<50)
 	c.Tokens.validate(l)
 	c.Ranking.validate(l)
 	c.Model.validate(l)

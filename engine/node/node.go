@@ -22,8 +22,10 @@ import (
 	"millrace/netio/admin"
 	"millrace/netio/ingress"
 	"millrace/shards"
+	"millrace/state/audit"
 	"millrace/state/campaign"
 	"millrace/state/outbox"
+	"millrace/state/refund"
 	"millrace/state/store"
 	"millrace/state/store/embedded"
 	"millrace/state/store/kafka"
@@ -44,6 +46,8 @@ type Node struct {
 
 	journal *outbox.Journal
 	kafka   *kafka.Drain
+	audit   *audit.Drain // nil: none
+	refunds *refund.Desk
 	budgets *embedded.Store
 	group   *shards.Group[serve.Message]
 	cores   []*serve.Core
@@ -95,6 +99,10 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	if err := n.startKafka(); err != nil {
 		return err
 	}
+	if err := n.startAudit(o.files); err != nil {
+		return err
+	}
+	n.openRefunds(o.files)
 	if err := n.newModels(); err != nil {
 		return err
 	}
@@ -391,6 +399,9 @@ func (n *Node) stop(ctx context.Context) error {
 	}
 	if n.kafka != nil {
 		keep(n.stopKafka(ctx))
+	}
+	if n.audit != nil {
+		keep(n.audit.Stop())
 	}
 	if n.journal != nil {
 		keep(n.journal.Close())

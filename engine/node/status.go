@@ -29,6 +29,7 @@ func (n *Node) listenAdmin(o Options) error {
 		Models:    func(ctx context.Context) (any, error) { return n.Models(ctx) },
 		Promote:   n.PromoteModel,
 		Rollback:  n.RollbackModel,
+		Refund:    n.Refund,
 		Ready:     n.readiness,
 		Reload:    n.Reload,
 		Level:     o.Level,

@@ -75,7 +75,7 @@ func (n *node) sources() Sources {
 func start(t *testing.T, src Sources) *Server {
 	t.Helper()
 	cfg := Default()
-	cfg.Listen = "127.0.0.1:0"
+	cfg.Listen, cfg.BodyBytesMax = "127.0.0.1:0", 1<<16
 	s, err := Listen(cfg, src)
 	if err != nil {
 		t.Fatal(err)
