@@ -31,11 +31,11 @@ type Macros struct {
 	Loss           openrtb.LossReason // ${AUCTION_LOSS}
 	HasLoss        bool
 	// LossLater leaves ${AUCTION_LOSS} as it is, for who knows it.
-	LossLater bool
-	MinToWin       unit.CPMMicros // ${AUCTION_MIN_TO_WIN}
-	HasMinToWin    bool
-	Multiplier     int64 // ${AUCTION_MULTIPLIER}, in 1e-6; 0 = not given
-	ImpTS          int64 // ${AUCTION_IMP_TS}, milliseconds; 0 = not given
+	LossLater   bool
+	MinToWin    unit.CPMMicros // ${AUCTION_MIN_TO_WIN}
+	HasMinToWin bool
+	Multiplier  int64 // ${AUCTION_MULTIPLIER}, in 1e-6; 0 = not given
+	ImpTS       int64 // ${AUCTION_IMP_TS}, milliseconds; 0 = not given
 	// Audit: a test rendering; every macro without a value becomes AUDIT.
 	Audit bool
 }

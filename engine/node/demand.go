@@ -13,6 +13,7 @@ import (
 
 	"millrace/codec/event"
 	"millrace/codec/unit"
+	"millrace/engine/demand"
 	"millrace/engine/demand/partners"
 	"millrace/engine/serve"
 	"millrace/netio/dsp"
@@ -165,6 +166,37 @@ func (d *demandSide) distribute(ctx context.Context, b *partners.Book) error {
 		}
 	}
 	return nil
+}
+
+// Demand is how the node's bidders do.
+func (n *Node) Demand(ctx context.Context) (DemandStatus, error) {
+	var sum demand.Status
+	var waiting int
+	for i, core := range n.cores {
+		err := n.group.Invoke(ctx, unit.ShardID(i), func(*shards.Shard[serve.Message]) {
+			if desk := core.Desk(); desk != nil {
+				desk.Gather(&sum)
+			}
+			waiting += core.Waiting()
+		})
+		if err != nil {
+			return DemandStatus{}, fmt.Errorf("shard %d: %w", i, err)
+		}
+	}
+	s := demandStatus(&sum, n.clock.Mono())
+	s.Waiting = waiting
+	s.File, s.LastRefusal = n.cfg.Demand.File, n.demand.refusal()
+	return s, nil
+}
+
+// refusal is why the file as it is now does not serve; empty where it does.
+func (d *demandSide) refusal() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if faults := d.watcher.Status().Faults; len(faults) > 0 {
+		return faults[0].Error()
+	}
+	return d.last
 }
 
 // stop ends the asking: auctions that wait are decided with what there is, and

@@ -57,13 +57,13 @@ func (c *Config) Validate() error {
 	within("Workers", c.Workers, 1, 1<<12)
 	within("RedirectsMax", c.RedirectsMax, 0, 10)
 	for n := event.Billed; n.Valid(); n++ {
-		within("Tries of "+n.String(), c.Tries[n], 1, 100)
+		within("tries of "+n.String(), c.Tries[n], 1, 100)
 	}
 	if c.BackoffMin <= 0 || c.BackoffMax < c.BackoffMin {
-		faults = append(faults, fmt.Errorf("BackoffMin, BackoffMax: %v, %v; give a time above 0 and one no shorter", c.BackoffMin, c.BackoffMax))
+		faults = append(faults, fmt.Errorf("backoff: BackoffMin, BackoffMax: %v, %v; give a time above 0 and one no shorter", c.BackoffMin, c.BackoffMax))
 	}
 	if c.Timeout <= 0 || c.AgeMax < c.Timeout {
-		faults = append(faults, fmt.Errorf("Timeout, AgeMax: %v, %v; give a time above 0 and one no shorter", c.Timeout, c.AgeMax))
+		faults = append(faults, fmt.Errorf("times: Timeout, AgeMax: %v, %v; give a time above 0 and one no shorter", c.Timeout, c.AgeMax))
 	}
 	return errors.Join(faults...)
 }
