@@ -66,12 +66,18 @@ func (n *news) add(i int, v uint32) {
 	}
 }
 
+// memoryCalls bounds how many calls are remembered: who is asked ten thousand
+// times a second need not be judged by an hour of it, and would, once it is
+// asked only now and then, never be seen to have changed.
+const memoryCalls = 10_000
+
 // decay forgets a period's part of everything.
 func (d *Desk) decay() {
 	f := float32(math.Exp2(-period.Seconds() / d.cfg.HalfLife.Seconds()))
 	fast := float32(math.Exp2(-period.Seconds() / d.cfg.LatencyHalfLife.Seconds()))
 	for _, p := range d.book.Order {
 		l := &d.who[p].learned
+		f := min(f, memoryCalls/max(l.n[nCalls], 1))
 		for i := range l.n {
 			l.n[i] *= f
 		}

@@ -264,18 +264,20 @@ func TestDemotedComesBack(t *testing.T) {
 	r := requestOf(t, bannerRequest)
 	asked := map[bool]int{}
 	for _, explores := range []bool{true, false} {
-		head := "health: {healthy: 0.4}\nexplore: {share: 0.02}"
+		head := "health: {healthy: 0.45}\nexplore: {share: 0.05}"
 		if !explores {
-			head = "health: {healthy: 0.4}\nexplore: {share: 0}"
+			head = "health: {healthy: 0.45}\nexplore: {share: 0}"
 		}
 		who := fine(8)
-		m := newMarket(t, 2, 1, fleet(8, head, func(int) string { return ", tier: 2" }), who)
+		m := newMarket(t, 2, 1, fleet(8, head, nil), who)
 		good := who[5]
-		who[5] = behaviour{median: 90 * ms, sigma: 0.05, bid: 0, price: 1}
-		m.run(3*time.Minute, 100, r)
+		who[5] = behaviour{median: 30 * ms, sigma: 0.3, bid: 0, price: 1}
+		m.run(30*time.Second, 100, r)
+		d := m.desks[0]
+		d.Load(bookOf(t, fleet(8, head, func(int) string { return ", tier: 2" }), d.book), m.now)
 		m.clear()
 		m.run(time.Minute, 100, r)
-		if m.asked[5] > 6000/20 {
+		if m.asked[5] > 6000/10 {
 			t.Errorf("explore %v: a partner that never bids was asked in %d of 6000 requests", explores, m.asked[5])
 		}
 		who[5] = good

@@ -25,6 +25,7 @@ func (n *Node) listenAdmin(o Options) error {
 		Campaigns: func(ctx context.Context) (any, error) { return n.Campaigns(ctx) },
 		Campaign:  n.campaign,
 		Shards:    func(ctx context.Context) (any, error) { return n.shardStatus(ctx) },
+		Store:     func(context.Context) (any, error) { return n.Store(), nil },
 		Models:    func(ctx context.Context) (any, error) { return n.Models(ctx) },
 		Promote:   n.PromoteModel,
 		Rollback:  n.RollbackModel,
@@ -48,6 +49,9 @@ func (n *Node) readiness() error {
 	}
 	if err := n.journal.Err(); err != nil {
 		return fmt.Errorf("the journal failed; serving house ads only: %w", err)
+	}
+	if n.shared != nil && n.shared.store.Status().Fenced {
+		return errors.New("the ledger has given up on this life of the node; serving house ads only until a restart")
 	}
 	return nil
 }

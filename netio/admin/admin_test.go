@@ -210,7 +210,7 @@ func TestNotReadyAndRefusedReload(t *testing.T) {
 
 func TestAbsentSources(t *testing.T) {
 	s := start(t, Sources{})
-	for _, path := range []string{"/config", "/campaigns", "/campaigns/x", "/shards", "/models", "/log/level"} {
+	for _, path := range []string{"/config", "/campaigns", "/campaigns/x", "/shards", "/store", "/models", "/log/level"} {
 		if status, _, _ := do(t, s, "GET", path, ""); status != 501 {
 			t.Errorf("%s: %d, want 501", path, status)
 		}

@@ -78,6 +78,8 @@ type Sources struct {
 	Campaign func(ctx context.Context, id string) (any, error)
 	// Shards lists the shards; by convention []ShardStatus.
 	Shards func(ctx context.Context) (any, error)
+	// Store tells how budgets are kept, and with whom.
+	Store func(ctx context.Context) (any, error)
 	// Models shows what predicts. Promote and Rollback are an operator's steps of
 	// a model on trial.
 	Models            func(ctx context.Context) (any, error)

@@ -11,6 +11,7 @@
 //	GET  /campaigns           every campaign: lines, wins, live spend
 //	GET  /campaigns/{id}      one, by name or by id
 //	GET  /shards              shards: pinning, queues
+//	GET  /store               budgets: embedded or shared, what ledger and counter do
 //	GET  /models              models: versions, trial, ladder, refusals
 //	GET  /demand              bidders: tiers, health, latencies, circuits
 //	POST /models/promote      a model's trial goes a stage further
