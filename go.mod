@@ -25,7 +25,16 @@ require (
 	gopkg.in/yaml.v3 v3.0.1
 )
 
+require github.com/jackc/puddle/v2 v2.2.3 // indirect
+
 require (
+	github.com/andybalholm/brotli v1.2.0 // indirect
+	github.com/hertz-contrib/http2 v0.1.8
+	github.com/valyala/fasthttp v1.68.0
+)
+
+require (
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/valkey-io/valkey-go v1.0.79

@@ -4,10 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"runtime"
-	"syscall"
-	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +12,7 @@ import (
 type request struct {
 	intended int64 // when it was due
 	sent     int64
+	id       uint64
 	kind     kind
 	measured bool // not of the warm-up
 }
@@ -80,78 +77,4 @@ func dial(to unix.Sockaddr, family int) (int, error) {
 		return -1, err
 	}
 	return fd, nil
-}
-
-// read and write are the plain system calls: the runtime's poller would park
-// the goroutine, which is what this client is made to avoid.
-func read(fd int, b []byte) (int, syscall.Errno) {
-	n, _, e := syscall.Syscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
-	return int(n), e
-}
-
-func write(fd int, b []byte) (int, syscall.Errno) {
-	// MSG_NOSIGNAL: a peer that is gone is an error, not a signal.
-	n, _, e := syscall.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
-	return int(n), e
-}
-
-// poll is an epoll set with timeouts below a millisecond where the kernel has
-// epoll_pwait2 (Linux 5.11); before that, ppoll on the set's descriptor.
-type poll struct {
-	fd     int
-	events []unix.EpollEvent
-	coarse bool
-}
-
-func newPoll() (poll, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return poll{}, fmt.Errorf("load: epoll: %w", err)
-	}
-	return poll{fd: fd, events: make([]unix.EpollEvent, 256)}, nil
-}
-
-// add watches fd for everything, edge-triggered, so that it is never changed.
-func (p *poll) add(fd, index int) error {
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(index)}
-	return unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &ev)
-}
-
-// wait returns the number of events, after at most d.
-func (p *poll) wait(d time.Duration) int {
-	ts := unix.NsecToTimespec(max(d.Nanoseconds(), 0))
-	if d > 0 && p.coarse {
-		fds := [1]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
-		_, _ = unix.Ppoll(fds[:], &ts, nil) // an interrupted wait is a short one
-		ts = unix.Timespec{}
-		d = 0
-	}
-	if d <= 0 {
-		n, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)), 0, 0, 0)
-		if e != 0 {
-			return 0
-		}
-		return int(n)
-	}
-	n, _, e := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)), uintptr(unsafe.Pointer(&ts)), 0, 0)
-	switch e {
-	case 0:
-		return int(n)
-	case unix.ENOSYS, unix.EPERM:
-		p.coarse = true
-	}
-	return 0
-}
-
-// preciseTimers takes the thread for this goroutine and lets its waits end when
-// they should: the kernel's default is to let them run 50 µs over, which would
-// stand in every latency. The returned function gives the thread back.
-func preciseTimers() func() {
-	runtime.LockOSThread()
-	// Not being allowed to is visible in send_delay.
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
-	return func() {
-		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) // the default again
-		runtime.UnlockOSThread()
-	}
 }

@@ -1,6 +1,12 @@
 package load
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"millrace/bench/epoll"
+)
 
 // event takes what epoll says about connection i.
 func (w *worker) event(i int, ev uint32) {
@@ -33,7 +39,7 @@ func (w *worker) event(i int, ev uint32) {
 func (w *worker) receive(i int) {
 	c := &w.conns[i]
 	for c.fd >= 0 {
-		n, e := read(c.fd, w.buf)
+		n, e := epoll.Read(c.fd, w.buf)
 		switch {
 		case e == unix.EAGAIN:
 			return
@@ -118,6 +124,10 @@ func (w *worker) took(r request, a *answer, size int) {
 	t.status[min(a.status, len(t.status)-1)]++
 	if r.kind == kindBid {
 		record(w.live.latency, w.now-r.intended)
+		if w.cfg.Answered != nil {
+			at := func(t int64) time.Time { return w.plan.begin.Add(time.Duration(t)) }
+			w.cfg.Answered(Answered{ID: r.id, Due: at(r.intended), Sent: at(r.sent), Done: at(w.now), Status: a.status, Bids: countBids(a.body)})
+		}
 	} else {
 		record(w.live.beacons, w.now-r.intended)
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"millrace/bench/epoll"
 )
 
 // worker is one client goroutine: its sockets, its share of the arrivals, its
@@ -15,7 +17,7 @@ type worker struct {
 	plan  timing
 	conns []conn
 	free  []int32 // connections with room, as a stack: the warm ones first
-	poll  poll
+	poll  epoll.Poll
 	to    unix.Sockaddr
 	af    int
 
@@ -61,7 +63,7 @@ func (w *worker) clock() int64 { return int64(time.Since(w.plan.begin)) }
 // until the end and the last answer.
 func (w *worker) run() {
 	defer w.closeAll()
-	defer preciseTimers()()
+	defer epoll.PreciseTimers()()
 	w.now = w.clock()
 	for i := range w.conns {
 		w.connect(i)
@@ -76,9 +78,9 @@ func (w *worker) run() {
 		if w.now >= w.nextWork {
 			w.sweep()
 		}
-		n := w.poll.wait(w.pause())
+		events := w.poll.Wait(w.pause())
 		w.now = w.clock()
-		for _, ev := range w.poll.events[:n] {
+		for _, ev := range events {
 			w.event(int(ev.Fd), ev.Events)
 		}
 	}
@@ -207,7 +209,8 @@ func (w *worker) sendBids(i int) {
 			w.advance()
 		}
 		b := &w.bodies[w.serial%uint64(len(w.bodies))]
-		c.out = b.appendTo(c.out, w.serial*0x9E3779B97F4A7C15, w.users.next())
+		id := w.serial * 0x9E3779B97F4A7C15
+		c.out = b.appendTo(c.out, id, w.users.next())
 		w.serial += w.step
 		w.sent++
 		measured := intended >= w.plan.measure
@@ -219,7 +222,7 @@ func (w *worker) sendBids(i int) {
 				record(w.live.sendDelay, w.now-intended)
 			}
 		}
-		c.push(request{intended: intended, sent: w.now, kind: kindBid, measured: measured})
+		c.push(request{intended: intended, sent: w.now, id: id, kind: kindBid, measured: measured})
 		w.waiting++
 	}
 	w.flush(i)
@@ -255,7 +258,7 @@ func (w *worker) sendBeacon(i int, b *beacon) {
 func (w *worker) flush(i int) {
 	c := &w.conns[i]
 	for len(c.out) > 0 {
-		n, e := write(c.fd, c.out)
+		n, e := epoll.Write(c.fd, c.out)
 		switch e {
 		case 0:
 			c.out = c.out[:copy(c.out, c.out[n:])]
@@ -276,7 +279,7 @@ func (w *worker) connect(i int) {
 	if err == nil {
 		c.fd, c.connecting, c.closing = fd, true, false
 		c.in, c.out = c.in[:0], c.out[:0]
-		if err = w.poll.add(fd, i); err == nil {
+		if err = w.poll.Add(fd, i); err == nil {
 			return
 		}
 		_ = unix.Close(fd)
@@ -378,7 +381,7 @@ func (w *worker) closeAll() {
 			_ = unix.Close(w.conns[i].fd)
 		}
 	}
-	_ = unix.Close(w.poll.fd)
+	_ = w.poll.Close()
 }
 
 func newWorkers(cfg Config, spans chan<- span, stop <-chan struct{}) ([]*worker, error) {
@@ -402,7 +405,7 @@ func newWorkers(cfg Config, spans chan<- span, stop <-chan struct{}) ([]*worker,
 		if err != nil {
 			return nil, err
 		}
-		p, err := newPoll()
+		p, err := epoll.New()
 		if err != nil {
 			return nil, err
 		}

@@ -58,28 +58,53 @@ func (t *Rates) Convert(price unit.CPMMicros, from, to unit.Currency) (converted
 	if from == to {
 		return price, true
 	}
-	if t == nil {
-		return 0, false
-	}
-	a, b := t.per(from), t.per(to)
-	if a == 0 || b == 0 {
-		return 0, false
-	}
+	a, b := t.pair(from, to)
 	amount := uint64(price)
 	if price < 0 {
 		amount = -amount
 	}
+	n, ok := scaled(amount, b, a, a/2)
+	if price < 0 {
+		n = -n
+	}
+	return n, ok
+}
+
+// ConvertUp is a floor in another currency, rounded up: whoever bids it bids,
+// converted back, no less than the floor. ok as for Convert, and false for
+// negative floors.
+func (t *Rates) ConvertUp(floor unit.CPMMicros, from, to unit.Currency) (converted unit.CPMMicros, ok bool) {
+	if from == to {
+		return floor, floor >= 0
+	}
+	a, b := t.pair(from, to)
+	if floor < 0 || a == 0 {
+		return 0, false
+	}
+	return scaled(uint64(floor), b, a, a-1)
+}
+
+// pair are the rates of two currencies, both 0 if one is missing.
+func (t *Rates) pair(from, to unit.Currency) (a, b uint64) {
+	if t == nil {
+		return 0, 0
+	}
+	if a, b = t.per(from), t.per(to); a == 0 || b == 0 {
+		return 0, 0
+	}
+	return a, b
+}
+
+// scaled is (amount × b + more) / a, if a is not 0 and it is an int64.
+func scaled(amount, b, a, more uint64) (unit.CPMMicros, bool) {
 	hi, lo := bits.Mul64(amount, b)
-	lo, carry := bits.Add64(lo, a/2, 0)
-	if hi += carry; hi >= a {
+	lo, carry := bits.Add64(lo, more, 0)
+	if hi += carry; hi >= a { // also if a is 0
 		return 0, false
 	}
 	n, _ := bits.Div64(hi, lo, a)
 	if n > math.MaxInt64 {
 		return 0, false
-	}
-	if price < 0 {
-		return -unit.CPMMicros(n), true
 	}
 	return unit.CPMMicros(n), true
 }

@@ -158,14 +158,15 @@ type Op uint8
 
 // Operations.
 const (
-	opAsk     Op = iota + 1 // shard → home: give me Amount, Need at least; Need 0 is a first share, of any size
-	opNeed                  // as opAsk, and without it something is refused
-	opBack                  // shard → home: Amount returns to the lease of Day
-	opGive                  // home → shard: Amount is yours for Day
-	opRecall                // home → shard: others go hungry, give back what lies idle
-	opDone                  // shard → shard: phase Amount of the drain is over for me
-	opGranted               // store → home
-	opTaken                 // store → home: a return is taken
+	opAsk      Op = iota + 1 // shard → home: give me Amount, Need at least; Need 0 is a first share, of any size
+	opNeed                   // as opAsk, and without it something is refused
+	opBack                   // shard → home: Amount returns to the lease of Day
+	opGive                   // home → shard: Amount is yours for Day
+	opRecall                 // home → shard: others go hungry, give back what lies idle
+	opDone                   // shard → shard: phase Amount of the drain is over for me
+	opGranted                // store → home
+	opTaken                  // store → home: a return is taken
+	opRefunded               // operator → home: a posting of Day was taken back
 )
 
 // Entry is one operation on one account.
@@ -194,6 +195,17 @@ func ReplyMessage(r *store.Reply) Message {
 	}
 	// The second entry only extends the first.
 	m.Entries[1] = Entry{Amount: r.Remaining, Need: unit.Nanos(r.Epoch), Gen: uint32(r.Lease / time.Millisecond)}
+	return m
+}
+
+// RefundMessage tells the home shard, Home(r.Campaign, n), that a posting was
+// taken back and that the store knows: what was spent is less, and there may be
+// more to be had. Send it once the record is durable.
+func RefundMessage(r *ledger.Record) (m Message) {
+	m = Message{Count: r.Parts, Stamp: r.Stamp}
+	for i := range r.From[:r.Parts] {
+		m.Entries[i] = Entry{Account: r.From[i].Account, Amount: r.Amount, Day: r.From[i].Day, Op: opRefunded}
+	}
 	return m
 }
 

@@ -447,6 +447,8 @@ func (b *Broker) entry(from unit.ShardID, e *Entry, now unit.MonoTime, wall unit
 		}
 		b.lacksMore(sl.home, from, e.Amount)
 		b.tookBack(sl.home, e.Amount, e.Day, e.Gen)
+	case opRefunded:
+		b.refunded(s, e)
 	}
 }
 
@@ -455,7 +457,7 @@ func (b *Broker) entry(from unit.ShardID, e *Entry, now unit.MonoTime, wall unit
 // nothing: it is the answer for which the slot would wait.
 func (b *Broker) stranger(from unit.ShardID, e *Entry, now unit.MonoTime, wall unit.WallTime) {
 	switch e.Op {
-	case opAsk, opNeed, opRecall:
+	case opAsk, opNeed, opRecall, opRefunded:
 		return // the home's first share comes after its own SetAccounts
 	case opBack:
 		b.queueReturn(storeOp{account: e.Account, day: e.Day, lease: b.epoch, amount: e.Amount})

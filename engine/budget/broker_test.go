@@ -33,10 +33,21 @@ func TestRandomLives(t *testing.T) {
 			if w.r.IntN(20) == 0 {
 				w.conserve()
 			}
+			if w.r.IntN(25) == 0 {
+				w.randomRefund()
+			}
 		}
 		w.refuse, w.store.lossy, w.store.down = 0, 0, false
 		w.shutdown()
 		w.conserve()
+		for _, s := range w.specs {
+			if b, _ := w.book.Account(s.ID); w.balance(s.ID).PostedTotal != b.Posted {
+				t.Fatalf("account %d: the shards say %v was spent, the book %v", s.ID, w.balance(s.ID).PostedTotal, b.Posted)
+			}
+		}
+		if len(w.refunded) == 0 {
+			t.Error("nothing was refunded")
+		}
 		if err := w.book.Check(); err != nil {
 			t.Fatal(err)
 		}

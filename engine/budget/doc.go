@@ -96,6 +96,12 @@
 // does not undo what was won before it: the limit in force is the new one, or
 // what was posted and reserved at the cut if that is more.
 //
+// # Refunds
+//
+// A posting that was taken back (ledger.Refunded) is no business of the lease it
+// was paid from: its money is the account's, in the store. The home shard is told
+// (RefundMessage), corrects what was spent, and asks the store again.
+//
 // # Wiring
 //
 // SendBudget and the store's Deliver put a Message into a shard's mailbox,

@@ -218,17 +218,33 @@ func (b *Broker) returnReplied(op *storeOp, e *Entry) {
 	if e.Status == store.Refused {
 		b.defects++
 	}
-	s := b.ids.get(op.account)
-	if s == none || b.slots[s].home == none {
-		return
+	if s := b.ids.get(op.account); s != none && b.slots[s].home != none {
+		b.replenished(b.slots[s].home)
 	}
-	i := b.slots[s].home
+}
+
+// replenished: the store may have money of an account that was exhausted.
+func (b *Broker) replenished(i int32) {
 	if h := &b.homes[i]; h.exhausted {
 		h.exhausted = false
 		if h.count > 0 || h.initial {
 			b.requestGrant(i)
 		}
 	}
+}
+
+// refunded: a posting was taken back. Its money is in the store, not in a lease.
+func (b *Broker) refunded(s int32, e *Entry) {
+	sl := &b.slots[s]
+	if sl.home == none {
+		b.defects++
+		return
+	}
+	b.homes[sl.home].postedBefore -= e.Amount
+	if e.Day == sl.day {
+		b.terms[s].postedDay -= e.Amount
+	}
+	b.replenished(sl.home)
 }
 
 // renew asks for more time when a third of it is over, so that two attempts may

@@ -40,6 +40,7 @@ type world struct {
 	postedDay    map[[2]int64]unit.Nanos
 	posted       map[unit.AccountID]unit.Nanos
 	events       map[eventID]bool
+	refunded     map[eventID]bool
 	outcomes     [OutcomeCount]int
 	reasons      [ReasonCount]int
 	boxMax       int
@@ -197,7 +198,7 @@ func newWorld(t *testing.T, seed uint64, shards int, start time.Time) *world {
 	w := &world{
 		t: t, r: rand.New(rand.NewPCG(seed, 99)), cfg: Default(), boxMax: 64, wall: unit.WallTime(start.UnixNano()),
 		book: ledger.NewBook(testNode, 24*time.Hour), daily: map[unit.AccountID]unit.Nanos{}, total: map[unit.AccountID]unit.Nanos{},
-		postedDay: map[[2]int64]unit.Nanos{}, posted: map[unit.AccountID]unit.Nanos{}, events: map[eventID]bool{},
+		postedDay: map[[2]int64]unit.Nanos{}, posted: map[unit.AccountID]unit.Nanos{}, events: map[eventID]bool{}, refunded: map[eventID]bool{},
 	}
 	w.cfg.LeaseMin = 100
 	w.start(shards)

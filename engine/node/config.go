@@ -32,6 +32,9 @@ type Config struct {
 	Shard       ShardConfig   `yaml:"shard" help:"queues and tables of one shard"`
 	Budget      BudgetConfig  `yaml:"budget" help:"leases, reservations and the journal of money"`
 	Kafka       KafkaConfig   `yaml:"kafka" help:"a copy of every spend event to a topic, keyed by campaign, from the journal: at least once, whatever is down meanwhile; consumers drop repeats"`
+	Ledger      LedgerConfig  `yaml:"ledger" help:"what several nodes share to keep one budget: the database in which every grant and posting is; without it budgets are this process's own"`
+	Valkey      ValkeyConfig  `yaml:"valkey" help:"the count beside the ledger of what may still be granted; its loss costs time, never money; needed where ledger.url is set"`
+	Audit       AuditConfig   `yaml:"audit" help:"proof that the records of money were not changed since"`
 	Tokens      TokensConfig  `yaml:"tokens" help:"signing of the tracking URLs"`
 	Ranking     RankingConfig `yaml:"ranking" help:"what weighs beside the price, in percent; none of it changes what is bid or billed, but for the click rates of positions"`
 	Model       ModelConfig   `yaml:"model" help:"prediction of clicks and conversions"`
@@ -103,6 +106,27 @@ type KafkaConfig struct {
 	Replication  int          `yaml:"replication" help:"copies of a topic that is made here; 0 is the brokers' default"`
 	BufferEvents int          `yaml:"buffer_events" help:"events sent and not acknowledged; more are read from the journal only then"`
 	BufferBytes  strict.Bytes `yaml:"buffer_bytes" help:"their size in memory"`
+}
+
+// LedgerConfig finds the shared ledger.
+type LedgerConfig struct {
+	URL          DatabaseURL   `yaml:"url" help:"postgres://user@host:port/database of a PostgreSQL or CockroachDB that millrace migrate has prepared; empty: no shared ledger"`
+	Password     Secret        `yaml:"password" help:"password, where it is not in the URL"`
+	PasswordFile string        `yaml:"password_file" help:"a file that holds the password, instead"`
+	Lease        time.Duration `yaml:"lease" help:"how long a node may spend what it was granted after it last reached the ledger"`
+	Timeout      time.Duration `yaml:"timeout" help:"how long one call may take, with its repeats; its outcome is then unknown, and it is repeated"`
+	Connections  int           `yaml:"connections" help:"connections to the database"`
+}
+
+// ValkeyConfig finds the shared counter.
+type ValkeyConfig struct {
+	Addresses    []string      `yaml:"addresses" help:"host:port of one server, of some of a cluster, or of sentinels. In the environment: host:port,host:port"`
+	Sentinel     string        `yaml:"sentinel" help:"name of the primary, where the addresses are those of sentinels"`
+	Username     string        `yaml:"username" help:"user, where the server has users"`
+	Password     Secret        `yaml:"password" help:"password, where the server has one"`
+	PasswordFile string        `yaml:"password_file" help:"a file that holds the password, instead"`
+	TLS          bool          `yaml:"tls" help:"connect with TLS, trusting the system's certificates"`
+	Timeout      time.Duration `yaml:"timeout" help:"how long one call may take; its outcome is then unknown, and it is repeated"`
 }
 
 // TokensConfig signs tracking URLs.
@@ -189,6 +213,9 @@ func Default() Config {
 			JournalHold:      16 << 30,
 		},
 		Kafka:   KafkaConfig{Topic: "millrace.spend", BufferEvents: 1 << 15, BufferBytes: 32 << 20},
+		Ledger:  LedgerConfig{Lease: 30 * time.Second, Timeout: 5 * time.Second, Connections: 4},
+		Valkey:  ValkeyConfig{Timeout: 500 * time.Millisecond},
+		Audit:   AuditConfig{Enabled: true, Keep: 64 << 30},
 		Tokens:  TokensConfig{TTL: 24 * time.Hour},
 		Ranking: RankingConfig{Banner: 100, Video: 100, Audio: 100, Native: 100, AboveFold: 100, BelowFold: 100},
 		Model: ModelConfig{

@@ -22,8 +22,10 @@ import (
 	"millrace/netio/admin"
 	"millrace/netio/ingress"
 	"millrace/shards"
+	"millrace/state/audit"
 	"millrace/state/campaign"
 	"millrace/state/outbox"
+	"millrace/state/refund"
 	"millrace/state/store"
 	"millrace/state/store/embedded"
 	"millrace/state/store/kafka"
@@ -44,7 +46,10 @@ type Node struct {
 
 	journal *outbox.Journal
 	kafka   *kafka.Drain
-	budgets *embedded.Store
+	audit   *audit.Drain // nil: none
+	refunds *refund.Desk
+	budgets store.BudgetStore
+	shared  *shared // nil: the budgets are this process's own
 	group   *shards.Group[serve.Message]
 	cores   []*serve.Core
 	gate    *gateway.Gateway
@@ -88,12 +93,16 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := n.openMoney(o.files); err != nil {
+	if err := n.openMoney(ctx, o.files); err != nil {
 		return err
 	}
 	if err := n.startKafka(); err != nil {
 		return err
 	}
+	if err := n.startAudit(o.files); err != nil {
+		return err
+	}
+	n.openRefunds(o.files)
 	if err := n.newModels(); err != nil {
 		return err
 	}
@@ -147,7 +156,7 @@ func (n *Node) openData() error {
 	return nil
 }
 
-func (n *Node) openMoney(files outbox.FS) error {
+func (n *Node) openMoney(ctx context.Context, files outbox.FS) error {
 	c := outbox.Default()
 	c.Dir = n.dataFolder + "/journal"
 	c.Node = unit.NodeID(n.cfg.NodeID)
@@ -158,6 +167,9 @@ func (n *Node) openMoney(files outbox.FS) error {
 	c.TokenTTL = n.cfg.Tokens.TTL
 	c.Wall, c.FS = n.clock.Wall, files
 	c.Alarm = func(err error) { n.log.Error("journal", "error", err) }
+	if err := n.openShared(ctx, &c); err != nil {
+		return err
+	}
 	started := n.clock.Mono()
 	journal, err := outbox.Open(c)
 	if err != nil {
@@ -165,8 +177,16 @@ func (n *Node) openMoney(files outbox.FS) error {
 	}
 	n.journal = journal
 	n.log.Info("journal recovered", "epoch", journal.Epoch(), "took", n.clock.Mono().Sub(started))
-	n.budgets, err = embedded.Open(journal, n.clock.Wall, n.deliver)
-	return err
+	if n.shared != nil {
+		n.budgets, err = n.startShared()
+		return err
+	}
+	own, err := embedded.Open(journal, n.clock.Wall, n.deliver)
+	if err != nil {
+		return err
+	}
+	n.budgets = own
+	return nil
 }
 
 // deliver passes a reply of the budget store to the shard that asked. A full
@@ -254,6 +274,7 @@ func (n *Node) startShards(ctx context.Context, keys *event.Keyring) error {
 		n.log.Info("shard started", "pinning", p.String())
 	}
 	n.gate.Attach(n.group.Submit, n.group.Len())
+	n.measureBrokers()
 	return nil
 }
 
@@ -365,11 +386,17 @@ func (n *Node) stop(ctx context.Context) error {
 		keep(n.drain(ctx))
 		keep(n.group.Stop(ctx))
 	}
-	if n.budgets != nil {
+	switch {
+	case n.shared != nil:
+		keep(n.stopShared(ctx))
+	case n.budgets != nil:
 		keep(n.budgets.Close())
 	}
 	if n.kafka != nil {
 		keep(n.stopKafka(ctx))
+	}
+	if n.audit != nil {
+		keep(n.audit.Stop())
 	}
 	if n.journal != nil {
 		keep(n.journal.Close())

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"millrace/codec/strict"
+	"millrace/state/filewatch"
 )
 
 // WatcherConfig says what to watch and how. The zero values of its durations
@@ -18,13 +18,8 @@ type WatcherConfig struct {
 	// Path of the catalog file. Empty: the bundled demo catalog, which never
 	// changes.
 	Path string
-	// Poll is how often the file is looked at; default 1s. Polling, not
-	// inotify: it works on every file system, and sees a file that is replaced
-	// by rename or through a symbolic link, as orchestrators do it.
-	Poll time.Duration
-	// Settle is how long a changed file must have kept still before it is
-	// read, so that a file being written is not; default 300ms.
-	Settle time.Duration
+	// Poll and Settle are filewatch's.
+	Poll, Settle time.Duration
 	// Log receives one line for each reload; default slog.Default().
 	Log *slog.Logger
 	// Swapped is called with each new snapshot after the first, from the
@@ -38,20 +33,13 @@ var ErrNoFile = errors.New("the catalog is the bundled demo: there is no file to
 // Watcher holds the snapshot of a catalog file and replaces it when the file
 // changes. A file with faults changes nothing: the old snapshot stays, and the
 // faults are in Status.
-//
-//	file unchanged ──Poll──► looks different ──Settle──► kept still ──► load ──► good: swap
-//	      ▲                        ▲    still changing ──┘                └────► faulty: keep, report
-//	      └────────────────────────┴─────────────────────────────────────────────┘
 type Watcher struct {
 	config   WatcherConfig
+	file     *filewatch.File
 	snapshot atomic.Pointer[Snapshot]
 
 	mu     sync.Mutex // one load at a time; guards what follows
-	seen   os.FileInfo
 	status WatcherStatus
-
-	stop func()
-	done chan struct{}
 }
 
 // WatcherStatus is how the last load went.
@@ -72,16 +60,10 @@ type WatcherStatus struct {
 // NewWatcher loads the catalog; its error is the strict.Faults of the file.
 // Nothing is watched before Start.
 func NewWatcher(config WatcherConfig) (*Watcher, error) {
-	if config.Poll <= 0 {
-		config.Poll = time.Second
-	}
-	if config.Settle <= 0 {
-		config.Settle = 300 * time.Millisecond
-	}
 	if config.Log == nil {
 		config.Log = slog.Default()
 	}
-	w := &Watcher{config: config}
+	w := &Watcher{config: config, file: filewatch.New(config.Path, config.Poll, config.Settle)}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.load(); err != nil {
@@ -113,70 +95,18 @@ func (w *Watcher) Reload() error {
 
 // Start begins to watch the file, until the context ends or Stop.
 func (w *Watcher) Start(ctx context.Context) {
-	ctx, w.stop = context.WithCancel(ctx)
-	w.done = make(chan struct{})
-	go w.watch(ctx)
-}
-
-// Stop ends the watch that Start began and waits for it.
-func (w *Watcher) Stop() {
-	if w.stop != nil {
-		w.stop()
-		<-w.done
-	}
-}
-
-func (w *Watcher) watch(ctx context.Context) {
-	defer close(w.done)
 	if w.config.Path == "" {
 		return
 	}
-	ticker := time.NewTicker(w.config.Poll)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if w.changed() && w.settled(ctx) {
-			w.mu.Lock()
-			_ = w.load() // logged, and in Status
-			w.mu.Unlock()
-		}
-	}
+	w.file.Start(ctx, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		_ = w.load() // logged, and in Status
+	})
 }
 
-// changed compares the file with the one that was last loaded, or refused. A
-// file that is gone is no change: it is on its way to being replaced.
-func (w *Watcher) changed() bool {
-	now, err := os.Stat(w.config.Path)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return err == nil && !sameFile(now, w.seen)
-}
-
-func sameFile(a, b os.FileInfo) bool {
-	return a != nil && b != nil && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
-}
-
-// settled waits until the file has not changed for the time of Settle.
-func (w *Watcher) settled(ctx context.Context) bool {
-	before, err := os.Stat(w.config.Path)
-	for err == nil {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(w.config.Settle):
-		}
-		var now os.FileInfo
-		if now, err = os.Stat(w.config.Path); err == nil && sameFile(before, now) {
-			return true
-		}
-		before = now
-	}
-	return false
-}
+// Stop ends the watch that Start began and waits for it.
+func (w *Watcher) Stop() { w.file.Stop() }
 
 // load reads, compiles and swaps. The caller holds mu.
 func (w *Watcher) load() error {
@@ -191,8 +121,7 @@ func (w *Watcher) load() error {
 	if w.config.Path == "" {
 		s, faults = Compile(Demo(), options)
 	} else {
-		// Looked at before it is read: a later change is seen as one.
-		w.seen, _ = os.Stat(w.config.Path)
+		w.file.Looked()
 		f, found := Load(w.config.Path)
 		if old != nil && len(found) == 0 && f.hash == old.Hash {
 			w.status.Faults = nil

@@ -134,6 +134,13 @@ type BudgetStore interface {
 	Close() error
 }
 
+// Refunding is a BudgetStore that counts by itself what is committed, and has to
+// be told of refunds; others learn of them from the journal. Refunded is called
+// once for each that is durable, from any goroutine, and must not block.
+type Refunding interface {
+	Refunded(r *ledger.Record)
+}
+
 // Unlimited is the remaining budget of an account without a limit: more than
 // any sum of prices, and far from overflow when added to.
 const Unlimited unit.Nanos = 1 << 61

@@ -104,6 +104,11 @@ func TestExitStatus(t *testing.T) {
 		{[]string{"loadgen", closed, "--duration", "1s", "--quiet", "--admin", ""}, 1, "", "server unreachable"},
 		{[]string{"demo", "--rate", "0"}, 2, "", "--rate"},
 		{[]string{"demo", "--for", "-1s"}, 2, "", "--for"},
+		{[]string{"dsp", "--dsps", "0"}, 2, "", "--dsps 0"},
+		{[]string{"dsp", "bid=1"}, 2, "", "bids"},
+		{[]string{"dsp", "--set", "dsp-09 bids=1"}, 2, "", "no bidder is named"},
+		{[]string{"dsp", "--at", "soon dsp-01 bids=1"}, 2, "", "--at"},
+		{[]string{"dsp", "--protocol", "h3"}, 2, "", "http1, h2c, https1 or h2"},
 		{[]string{"doctor", "--cpus", "4095", "--json"}, 1, `"status": "fail"`, ""},
 	}
 	for _, c := range cases {

@@ -35,7 +35,10 @@ type Store struct {
 	answers answers.Log
 }
 
-var _ store.BudgetStore = (*Store)(nil)
+var (
+	_ store.BudgetStore = (*Store)(nil)
+	_ store.Refunding   = (*Store)(nil)
+)
 
 // Open makes the store of a journal: node and books are the journal's. Replies
 // go to deliver, those that need the disk once they are durable; a refusal may
@@ -161,6 +164,24 @@ func (s *Store) giveBack(r *store.ReturnRequest) (reply store.Reply, now bool) {
 	s.answers.Await(&reply, pos)
 	s.appender.Commit()
 	return reply, false
+}
+
+// Refunded gives the money of a posting that was taken back to its accounts. Call
+// it when the record is durable: a grant must not rest on what a crash undoes.
+func (s *Store) Refunded(r *ledger.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stamp = s.stamp.Merge(r.Stamp)
+	for _, p := range r.From[:r.Parts] {
+		b := s.accounts[p.Account]
+		if b == nil {
+			continue // nothing was ever granted: there is no such posting
+		}
+		b.Committed -= r.Amount
+		if d := b.On(p.Day); d != nil {
+			d.Committed -= r.Amount
+		}
+	}
 }
 
 // refuse makes the answer a refusal, for all repeats.

@@ -1,0 +1,261 @@
+package breaker
+
+import (
+	"time"
+
+	"millrace/codec/unit"
+)
+
+// Config of breakers. Immutable.
+type Config struct {
+	// Errors is the share of calls that fail, Invalid the share of bids that
+	// break the rules, at which a circuit opens; both above 0 and up to 1.
+	Errors, Invalid float64
+	// P95 is the latency that no more than one call in twenty may reach.
+	P95 time.Duration
+	// Window is how far back is looked, Calls how many must be in it.
+	Window time.Duration
+	Calls  uint32
+	// OpenMin and OpenMax bound how long a circuit stays open.
+	OpenMin, OpenMax time.Duration
+	// Probes is how many calls decide whether it closes.
+	Probes uint32
+}
+
+// State of a circuit.
+type State uint8
+
+// States.
+const (
+	Closed State = iota
+	Open
+	HalfOpen
+)
+
+var stateNames = [...]string{"closed", "open", "half-open"}
+
+func (s State) String() string { return stateNames[s] }
+
+// Cause of the last opening.
+type Cause uint8
+
+// Causes.
+const (
+	None Cause = iota
+	Errors
+	Slow
+	Lies
+	Silent
+	RetryAfter
+	ProbesBad
+)
+
+var causeNames = [...]string{"none", "errors", "slow", "lies", "silent", "retry-after", "probes"}
+
+func (c Cause) String() string { return causeNames[c] }
+
+// Sample is what a call says.
+type Sample struct {
+	// Error: it failed. Silent: there was no answer, whether that is an error or
+	// not: it may have been given up early.
+	Error, Silent bool
+	// Latency, or how long it was waited for.
+	Latency time.Duration
+	// Bids and Lies, of those, that break the rules.
+	Bids, Lies uint32
+	// Probe: it was sent as one.
+	Probe bool
+}
+
+// parts of a window, in a ring.
+const parts = 8
+
+// retryMax bounds a Retry-After: a partner that names next year is probed
+// sooner.
+const retryMax = time.Hour
+
+// lostAfter is when probes without a verdict are sent again.
+const lostAfter = 10 * time.Second
+
+type count struct{ calls, errors, silent, neutral, slow, bids, lies uint32 }
+
+// Breaker is one circuit. The zero Breaker is closed.
+type Breaker struct {
+	state State
+	cause Cause
+	at    unit.MonoTime // of the last change of state
+	until unit.MonoTime // open until
+	open  time.Duration // how long the last opening was; 0 = forgotten
+
+	part    int
+	began   unit.MonoTime // of the part
+	window  [parts]count
+	probes  count
+	sent    uint32 // probes
+	openeds uint64
+}
+
+// State in force.
+func (b *Breaker) State() State { return b.state }
+
+// Cause of the last opening.
+func (b *Breaker) Cause() Cause { return b.cause }
+
+// Until is when an open circuit is probed.
+func (b *Breaker) Until() unit.MonoTime { return b.until }
+
+// Opened counts openings.
+func (b *Breaker) Opened() uint64 { return b.openeds }
+
+// Probe asks for leave to send a probe through a half-open circuit.
+func (b *Breaker) Probe(cfg *Config) bool {
+	if b.state != HalfOpen || b.sent >= cfg.Probes {
+		return false
+	}
+	b.sent++
+	return true
+}
+
+// Tick moves the window and lets an open circuit be probed when its time is
+// over. Call it every tenth of a second or so.
+func (b *Breaker) Tick(cfg *Config, now unit.MonoTime) {
+	b.move(cfg, now)
+	switch {
+	case b.state == Open && now >= b.until:
+		b.state, b.at = HalfOpen, now
+		b.probes, b.sent = count{}, 0
+	case b.state == HalfOpen && b.sent >= cfg.Probes && now.Sub(b.at) >= lostAfter:
+		b.at, b.probes, b.sent = now, count{}, 0
+	case b.state == Closed && b.open > 0 && now.Sub(b.at) >= b.open:
+		b.open = 0
+	}
+}
+
+func (b *Breaker) move(cfg *Config, now unit.MonoTime) {
+	part := cfg.Window / parts
+	passed := now.Sub(b.began)
+	if passed < part {
+		return
+	}
+	if passed >= cfg.Window {
+		b.window, b.part, b.began = [parts]count{}, 0, now
+		return
+	}
+	for ; passed >= part; passed -= part {
+		b.part = (b.part + 1) % parts
+		b.window[b.part] = count{}
+		b.began = b.began.Add(part)
+	}
+}
+
+func (c *count) add(cfg *Config, s *Sample) {
+	switch {
+	case s.Error:
+		c.errors++
+		c.calls++
+	case s.Silent:
+		c.neutral++
+	default:
+		c.calls++
+	}
+	if s.Silent {
+		c.silent++
+	}
+	if s.Latency >= cfg.P95 {
+		c.slow++
+	}
+	c.bids += s.Bids
+	c.lies += s.Lies
+}
+
+// Observe takes what a call came to.
+func (b *Breaker) Observe(cfg *Config, s *Sample, now unit.MonoTime) {
+	switch {
+	case b.state == Closed:
+		b.move(cfg, now)
+		b.window[b.part].add(cfg, s)
+		if cause := b.judge(cfg); cause != None {
+			b.opens(cfg, cause, now)
+		}
+	case b.state == HalfOpen && s.Probe:
+		b.probes.add(cfg, s)
+		b.verdict(cfg, now)
+	} // else it was sent before the circuit opened, and says nothing new
+}
+
+// judge is what opens a closed circuit.
+func (b *Breaker) judge(cfg *Config) Cause {
+	var n count
+	for i := range b.window {
+		w := &b.window[i]
+		n.calls += w.calls
+		n.errors += w.errors
+		n.silent += w.silent
+		n.neutral += w.neutral
+		n.slow += w.slow
+		n.bids += w.bids
+		n.lies += w.lies
+	}
+	all := n.calls + n.neutral
+	switch {
+	case n.calls >= cfg.Calls && float64(n.errors) >= cfg.Errors*float64(n.calls):
+		return Errors
+	case all >= cfg.Calls && n.silent == all:
+		return Silent
+	case all >= max(cfg.Calls, slowCalls) && 20*n.slow > all:
+		return Slow
+	case n.bids >= max(cfg.Calls/4, 5) && float64(n.lies) >= cfg.Invalid*float64(n.bids):
+		return Lies
+	}
+	return None
+}
+
+// slowCalls is how many calls a p95 needs at least to be one.
+const slowCalls = 40
+
+func (b *Breaker) opens(cfg *Config, cause Cause, now unit.MonoTime) {
+	// An opening that follows a failed trial, or a short time of being closed,
+	// is twice as long as the last.
+	b.open = min(max(2*b.open, cfg.OpenMin), cfg.OpenMax)
+	b.shut(cause, now, now.Add(b.open))
+}
+
+func (b *Breaker) shut(cause Cause, now, until unit.MonoTime) {
+	b.state, b.cause, b.at, b.until = Open, cause, now, until
+	b.window = [parts]count{}
+	b.openeds++
+}
+
+// verdict closes a half-open circuit, or opens it again as soon as too many
+// probes were bad.
+func (b *Breaker) verdict(cfg *Config, now unit.MonoTime) {
+	n := &b.probes
+	all := n.calls + n.neutral
+	probes := float64(cfg.Probes)
+	bad := max(float64(n.errors+n.neutral)/(cfg.Errors*probes), float64(n.slow)/probes)
+	if n.bids > 0 {
+		bad = max(bad, float64(n.lies)/float64(n.bids)*float64(all)/probes/cfg.Invalid)
+	}
+	switch {
+	case bad > 0.5:
+		b.opens(cfg, ProbesBad, now)
+	case all >= cfg.Probes:
+		b.state, b.at = Closed, now
+		b.window, b.began = [parts]count{}, now
+	}
+}
+
+// Hold opens the circuit for as long as a partner asked to be left alone. It
+// reports whether that changed anything, and until when it holds.
+func (b *Breaker) Hold(after time.Duration, now unit.MonoTime) (until unit.MonoTime, changed bool) {
+	until = now.Add(min(after, retryMax))
+	if after <= 0 || b.state == Open && b.until >= until {
+		return b.until, false
+	}
+	if b.state == Open {
+		b.until = until
+		return until, true
+	}
+	b.shut(RetryAfter, now, until)
+	return until, true
+}

@@ -1,0 +1,409 @@
+package demand
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"millrace/codec/unit"
+	"millrace/engine/demand/breaker"
+	"millrace/engine/demand/partners"
+	"millrace/engine/demand/sketch"
+)
+
+// Scalars of what is learned.
+const (
+	nCalls = iota // that were answered, or waited for in vain
+	nBids         // answers with a bid
+	nWins
+	nOffers  // bids that stood
+	nValue   // of what was won, in thousandths of CPM
+	nAsked   // impressions, one for each class
+	_        // …
+	_        //
+	_        //
+	scalars  = nAsked + partners.Classes
+	latAt    = scalars
+	pricesAt = latAt + 3*sketch.Buckets
+	cells    = pricesAt + partners.Classes*sketch.PriceBuckets
+)
+
+// learned is what was seen of a partner on all shards, decaying.
+type learned struct {
+	n      [scalars]float32
+	lat    sketch.Latency
+	prices [partners.Classes]sketch.Prices
+}
+
+// cell is one of the numbers of l, by its place in news.
+func (l *learned) cell(i int) *float32 {
+	switch i -= latAt; {
+	case i < 0:
+		return &l.n[i+latAt]
+	case i < sketch.Buckets:
+		return &l.lat.Bid[i]
+	case i < 2*sketch.Buckets:
+		return &l.lat.NoBid[i-sketch.Buckets]
+	case i < 3*sketch.Buckets:
+		return &l.lat.Gone[i-2*sketch.Buckets]
+	default:
+		i -= 3 * sketch.Buckets
+		return &l.prices[i/sketch.PriceBuckets][i%sketch.PriceBuckets]
+	}
+}
+
+// news is what this shard saw since it last told the others: the same numbers
+// in whole counts, which a float32 of a busy hour could not count up one by one.
+type news struct {
+	some bool
+	n    [cells]uint32
+}
+
+func (n *news) add(i int, v uint32) {
+	n.some = true
+	if n.n[i] += v; n.n[i] < v {
+		n.n[i] = math.MaxUint32
+	}
+}
+
+// memoryCalls bounds how many calls are remembered: who is asked ten thousand
+// times a second need not be judged by an hour of it, and would, once it is
+// asked only now and then, never be seen to have changed.
+const memoryCalls = 10_000
+
+// decay forgets a period's part of everything.
+func (d *Desk) decay() {
+	f := float32(math.Exp2(-period.Seconds() / d.cfg.HalfLife.Seconds()))
+	fast := float32(math.Exp2(-period.Seconds() / d.cfg.LatencyHalfLife.Seconds()))
+	for _, p := range d.book.Order {
+		l := &d.who[p].learned
+		f := min(f, memoryCalls/max(l.n[nCalls], 1))
+		for i := range l.n {
+			l.n[i] *= f
+		}
+		for c := range l.prices {
+			l.prices[c].Decay(f)
+		}
+		l.lat.Decay(fast)
+	}
+}
+
+// priorCalls is how many calls' worth of everybody's experience a partner
+// begins with.
+const priorCalls = 20
+
+// sureCalls is how many calls a p95 needs to bound a timeout.
+const sureCalls = 20
+
+// tables are what choice and collection look up. Rebuilt once a second.
+type tables struct {
+	// gain is what asking a partner for an impression is expected to bring, by
+	// class and bucket of the floor, then by partner: a row is what one
+	// impression needs.
+	gain [partners.Classes][sketch.PriceBuckets][]float32
+	// reach is the probability that a partner's bid is in a price bucket or
+	// above, if its answer has a bid: by partner and class.
+	reach [][partners.Classes]sketch.Prices
+	curve []sketch.Curve
+	pool  learned
+	row   sketch.Prices
+}
+
+func (t *tables) resize(n int) {
+	for c := range t.gain {
+		for k := range t.gain[c] {
+			t.gain[c][k] = make([]float32, n)
+		}
+	}
+	t.reach = make([][partners.Classes]sketch.Prices, n)
+	t.curve = make([]sketch.Curve, n)
+}
+
+// rebuild makes the tables, healths and the order out of what was learned.
+func (d *Desk) rebuild() {
+	pool := &d.tables.pool
+	*pool = learned{}
+	for _, p := range d.book.Order {
+		l := &d.who[p].learned
+		for i := range pool.n {
+			pool.n[i] += l.n[i]
+		}
+		for c := range pool.prices {
+			pool.prices[c].Add(&l.prices[c], 1)
+		}
+		pool.lat.Add(&l.lat, 1)
+	}
+	var all sketch.Latency
+	if calls := pool.lat.Calls(); calls > 0 {
+		all.Add(&pool.lat, priorCalls/2/calls)
+	}
+	for _, p := range d.book.Order {
+		d.latency(p, &all)
+		d.value(p)
+	}
+	d.healths()
+	d.rank()
+}
+
+// latency fits the partner's curve, with a little of everybody's, and sets its
+// timeout.
+func (d *Desk) latency(p partners.ID, all *sketch.Latency) {
+	x, c := &d.who[p], &d.tables.curve[p]
+	l := *all
+	l.Add(&x.learned.lat, 1)
+	c.Fit(&l)
+	known := x.learned.lat.Calls() >= sureCalls
+	x.p95 = sketch.Longest
+	if t, ok := c.Quantile(0.95); ok && known {
+		x.p95 = t
+	}
+	q := d.book.Partner(p)
+	x.timeout = q.TimeoutMax
+	if x.p95 < sketch.Longest {
+		t := time.Duration(float64(x.p95) * d.book.Settings.Margin)
+		x.timeout = min(max(t, q.TimeoutMin), q.TimeoutMax)
+	}
+}
+
+// share is a / b with prior weight of another such share.
+func share(a, b, of, from float32) float32 {
+	if from > 0 {
+		a += priorCalls * of / from
+		b += priorCalls
+	}
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
+
+// value fills the partner's column of gains and its reach.
+func (d *Desk) value(p partners.ID) {
+	x, pool := &d.who[p], &d.tables.pool
+	l := &x.learned
+	x.win = min(share(l.n[nWins], l.n[nOffers], pool.n[nWins], pool.n[nOffers]), 1)
+	x.worth = share(l.n[nValue], l.n[nCalls], pool.n[nValue], pool.n[nCalls]) * 1000
+	bids := max(d.tables.curve[p].Bids(sketch.Longest), 1e-6)
+	for c := range partners.Classes {
+		var gain, reach float32
+		row := &d.tables.row
+		for k := sketch.PriceBuckets - 1; k >= 0; k-- {
+			per := share(l.prices[c][k], l.n[nAsked+c], pool.prices[c][k], pool.n[nAsked+c])
+			reach += per
+			gain += per * float32(sketch.PriceOf(k))
+			row[k] = reach
+			d.tables.gain[c][k][p] = gain * x.win
+		}
+		// A bid on the impression, if there is one in the answer.
+		scale := float32(0)
+		if reach > 0 {
+			scale = min(reach/bids, 1) / reach
+		}
+		for k := range row {
+			d.tables.reach[p][c][k] = row[k] * scale
+		}
+	}
+}
+
+// Health is a partner's score and its four parts, each from 0 to 1.
+type Health struct {
+	Score                         float32
+	Latency, BidRate, Win, Income float32
+}
+
+// Weights of the parts.
+const (
+	latencyWeight = 0.3
+	bidWeight     = 0.25
+	winWeight     = 0.25
+	valueWeight   = 0.2
+)
+
+// against is x measured by what is usual: 0 for nothing, a half for the usual.
+func against(x, usual float32) float32 {
+	if x+usual == 0 {
+		return 0.5
+	}
+	return x / (x + usual)
+}
+
+// healths scores everybody.
+func (d *Desk) healths() {
+	pool := &d.tables.pool
+	bid, win := share(pool.n[nBids], pool.n[nCalls], 0, 0), share(pool.n[nWins], pool.n[nOffers], 0, 0)
+	worth := share(pool.n[nValue], pool.n[nCalls], 0, 0) * 1000
+	usual := d.usualLatency()
+	d.healthy = partners.Set{}
+	for _, p := range d.book.Order {
+		x := &d.who[p]
+		h, n := &x.health, &x.learned.n
+		switch {
+		case x.p95 < sketch.Longest:
+			h.Latency = d.speed(x.p95)
+		case x.learned.lat.Calls() >= sureCalls:
+			h.Latency = 0 // more than one in twenty is never seen to be answered
+		default:
+			h.Latency = usual
+		}
+		h.BidRate = against(share(n[nBids], n[nCalls], pool.n[nBids], pool.n[nCalls]), bid)
+		h.Win = against(x.win, win)
+		h.Income = against(x.worth, worth)
+		h.Score = latencyWeight*h.Latency + bidWeight*h.BidRate + winWeight*h.Win + valueWeight*h.Income
+		if float64(h.Score) >= d.book.Settings.Healthy {
+			d.healthy.Add(p)
+		}
+	}
+}
+
+// speed is the score of a p95.
+func (d *Desk) speed(p95 time.Duration) float32 {
+	s := &d.book.Settings
+	return min(max(float32(s.Slow-p95)/float32(s.Slow-s.Fast), 0), 1)
+}
+
+// usualLatency is the mean score of those whose p95 is known, for those whose
+// is not; 1 if nobody's is.
+func (d *Desk) usualLatency() float32 {
+	sum, n := float32(0), 0
+	for _, p := range d.book.Order {
+		if x := &d.who[p]; x.p95 < sketch.Longest {
+			sum += d.speed(x.p95)
+			n++
+		}
+	}
+	if n == 0 {
+		return 1
+	}
+	return sum / float32(n)
+}
+
+// rank orders partners by what they bring on the whole, so that the order of a
+// request, which is much the same, is found by few exchanges.
+func (d *Desk) rank() {
+	d.order = append(d.order[:0], d.book.Order...)
+	slices.SortFunc(d.order, func(a, b partners.ID) int {
+		x, y := d.weight(a), d.weight(b)
+		switch {
+		case x > y:
+			return -1
+		case x < y:
+			return 1
+		}
+		return int(a) - int(b)
+	})
+}
+
+func (d *Desk) weight(p partners.ID) (sum float32) {
+	for c := range partners.Classes {
+		sum += d.tables.gain[c][0][p]
+	}
+	return sum
+}
+
+// Observe takes what a call of a collection came to: no more is to be expected
+// of it.
+func (d *Desk) Observe(c *Collector, i int, r *Result, now unit.MonoTime) {
+	c.pending &^= 1 << i
+	choice := &c.choices[i]
+	x := d.partner(c, choice.Partner)
+	if x == nil {
+		return
+	}
+	x.counts.note(r)
+	if r.Sent > 0 {
+		x.bytes.spend(int64(r.Sent) - int64(c.size))
+		d.egress.spend(int64(r.Sent) - int64(c.size))
+	}
+	if r.Outcome != Refused {
+		d.learn(c, choice, x, r)
+	}
+	d.feed(choice, x, r, now)
+}
+
+// partner is that of a collection, nil if its place is another's by now.
+func (d *Desk) partner(c *Collector, p partners.ID) *partner {
+	if c.book == nil || int(p) >= len(d.who) || d.who[p].name != c.book.Partners[p].Name {
+		return nil
+	}
+	return &d.who[p]
+}
+
+// learn counts a call that was sent.
+func (d *Desk) learn(c *Collector, choice *Choice, x *partner, r *Result) {
+	n := &x.news
+	at, bucket := latAt, sketch.Bucket(r.Latency)
+	switch {
+	case r.Outcome == Timeout || r.Outcome == Cancelled:
+		at += 2 * sketch.Buckets
+	case r.Outcome == Answered && r.Bids > r.Lies:
+		n.add(nBids, 1)
+	default: // an error is an answer of a kind: nothing more will come
+		at += sketch.Buckets
+	}
+	n.add(at+bucket, 1)
+	n.add(nCalls, 1)
+	for i := range c.imps {
+		if choice.Imps.Has(i) {
+			n.add(nAsked+int(c.classes[i]), 1)
+		}
+	}
+}
+
+// feed tells the circuit.
+func (d *Desk) feed(choice *Choice, x *partner, r *Result, now unit.MonoTime) {
+	cfg := &d.book.Settings.Breaker
+	s := breaker.Sample{Latency: r.Latency, Bids: uint32(r.Bids), Lies: uint32(r.Lies), Probe: choice.Probe}
+	switch r.Outcome {
+	case Answered:
+	case Cancelled:
+		// Given up early says nothing; given up after its p95 it was late.
+		s.Silent, s.Error = true, x.p95 < sketch.Longest && r.Latency > x.p95
+	case Timeout:
+		s.Silent, s.Error = true, true
+	default:
+		s.Error = true
+	}
+	x.circuit.Observe(cfg, &s, now)
+	if r.Outcome == Limited {
+		after := r.RetryAfter
+		if after <= 0 {
+			after = cfg.OpenMin
+		}
+		if until, changed := x.circuit.Hold(after, now); changed {
+			d.tellHold(choice.Partner, until)
+		}
+	}
+	d.note(choice.Partner, &x.circuit)
+}
+
+// Bid takes the best bid of a call on an impression that stood, at its worth:
+// adjusted, in the auction's currency.
+func (d *Desk) Bid(c *Collector, i, imp int, price unit.CPMMicros) {
+	x := d.partner(c, c.choices[i].Partner)
+	if x == nil || imp >= c.imps {
+		return
+	}
+	x.counts.Offers++
+	x.news.add(nOffers, 1)
+	x.news.add(pricesAt+int(c.classes[imp])*sketch.PriceBuckets+sketch.PriceBucket(price), 1)
+}
+
+// Won takes a bid that won its auction, and what it is worth.
+func (d *Desk) Won(c *Collector, i int, price unit.CPMMicros) {
+	x := d.partner(c, c.choices[i].Partner)
+	if x == nil {
+		return
+	}
+	x.counts.Wins++
+	x.counts.Value += price
+	x.news.add(nWins, 1)
+	x.news.add(nValue, uint32(min(max(price, 0)/1000, math.MaxUint32)))
+}
+
+// Late takes an answer that came after its collection had ended. It is counted
+// and never used.
+func (d *Desk) Late(p partners.ID) {
+	if int(p) < len(d.who) {
+		d.who[p].counts.Late++
+	}
+}
