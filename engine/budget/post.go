@@ -116,8 +116,11 @@ func (b *Broker) post(t *event.Token, patient bool, now unit.MonoTime, wall unit
 		b.overlay[keyOf(t)] = struct{}{}
 	}
 	if reason != 0 {
-		if reason == ledger.Unfunded {
+		switch reason {
+		case ledger.Unfunded:
 			return Unfunded, pos
+		case ledger.Resold:
+			return Resold, pos
 		}
 		return Recorded, pos
 	}

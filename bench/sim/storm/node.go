@@ -296,12 +296,11 @@ func (n *node) startShards() error {
 	core.SweepEvery, core.RatesEvery = 10*w.set.tick, 4*w.set.tick
 	core.Caps.Entries, core.Caps.Seed, core.Users.Users, core.Users.Seed = 1024, 1, 1024, 1
 	core.Explore, core.Clock = coldstart.Config{}, n.clock
-	metrics := serve.NewMetrics(shards.NewRegistry())
 	n.cores, n.fx = make([]*serve.Core, n.shards), make([]*effects, n.shards)
 	var faults []error
 	sim, err := shards.NewSim(sc, n.clock, w.fate.Uint64(), func(s *shards.Shard[serve.Message]) shards.Handler[serve.Message] {
 		fx := newEffects(n, s.ID())
-		c, err := serve.New(core, s, fx, w.keys, n.journal.Recovered(), metrics)
+		c, err := serve.New(core, s, fx, w.keys, n.journal.Recovered(), serve.NewMetrics(s.Registry()))
 		faults = append(faults, err)
 		n.cores[s.ID()], n.fx[s.ID()] = c, fx
 		return c
