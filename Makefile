@@ -11,7 +11,7 @@ BENCH_TIME ?= 200ms
 BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build sim test test-train train obd goldens race differential fuzz fuzz-smoke bench bench-codec bench-explore bench-models bench-micro blackbox-long alloc check ci clean
+.PHONY: help deps build sim test test-train train obd goldens race differential fuzz fuzz-smoke bench bench-codec bench-dsp bench-explore bench-models bench-micro blackbox-long alloc check ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
@@ -26,8 +26,8 @@ build: ## bin/millrace, the one binary
 	$(GO) build -trimpath -o bin/millrace ./tools/millrace
 
 sim: build ## the money under every fault: 10,000 runs of 10 minutes, 100 of 3 days; SIM_SEED goes on where one stopped
-	bin/millrace sim --seed $(SIM_SEED) --seeds 10000 --minutes 10
-	bin/millrace sim --seed $(SIM_SEED) --seeds 100 --days 3
+	bin/millrace sim --seed $(SIM_SEED) --seeds 10000 --minutes 10 --require-all
+	bin/millrace sim --seed $(SIM_SEED) --seeds 100 --days 3 --require-all
 
 test: ## the README's test command
 	$(GO) test ./...
@@ -79,6 +79,9 @@ bench-models: ## kernels of models/gbdt against leaves and the C APIs of LightGB
 
 bench-codec: ## parsing requests and answers, and patching: ours, sonic, encoding/json, simdjson-go and a plain pass, in one run
 	$(GO) test -count=1 -timeout 30m -v -run Table ./bench/codec -rounds 200
+
+bench-dsp: ## what a call to a bidder costs the caller: ours, net/http, x/net, fasthttp, hertz and raw HTTP/1.1, in one run
+	$(GO) run ./bench/dsp
 
 bench-explore: ## what exploration costs and brings: regret of each policy in worlds of known rates, docs/exploration.svg
 	$(GO) run ./bench/explore -svg docs/exploration.svg

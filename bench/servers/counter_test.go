@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -66,6 +67,20 @@ func (c counter) load(batch ...joint.Balance) {
 	}
 }
 
+func (c counter) reads(keys []joint.AccountDay, want ...joint.Balance) {
+	c.t.Helper()
+	done := make(chan []joint.Balance)
+	c.Read(keys, func(got []joint.Balance, err error) {
+		if err != nil {
+			c.t.Error(err)
+		}
+		done <- got
+	})
+	if got := <-done; !slices.Equal(got, want) {
+		c.t.Fatalf("it counts %+v, want %+v", got, want)
+	}
+}
+
 func (c counter) give(batch ...store.ReturnRequest) {
 	c.t.Helper()
 	done := make(chan error)
@@ -115,6 +130,7 @@ func TestCounterCounts(t *testing.T) {
 	c := openCounter(t, nil, server.Addr)
 	expect(t, c.take(want(1, 5, 50, 600, 1000))[0], store.Unavailable, 0, 0)
 	c.load(balance(5, 50, 100, 100))
+	c.reads([]joint.AccountDay{balance(5, 51, 0, 0).AccountDay, balance(5, 50, 0, 0).AccountDay, balance(6, 50, 0, 0).AccountDay}, balance(5, 50, 100, 100))
 	first := want(1, 5, 50, 600, 1000)
 	for range 2 { // a repeat gets the first outcome
 		expect(t, c.take(first)[0], store.OK, 600, 300)

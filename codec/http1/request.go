@@ -256,7 +256,7 @@ func (r *Request) setHeader(name, value []byte, marks *seen) Status {
 		}
 	case 14:
 		if equalFold(name, "content-length") {
-			return r.setLength(value, marks)
+			return parseLength(value, &r.ContentLength, marks)
 		}
 	case 15:
 		if equalFold(name, "accept-encoding") {
@@ -285,7 +285,8 @@ func (r *Request) setHeader(name, value []byte, marks *seen) Status {
 	return OK
 }
 
-func (r *Request) setLength(value []byte, marks *seen) Status {
+// parseLength reads a Content-Length into *length.
+func parseLength(value []byte, length *int64, marks *seen) Status {
 	if len(value) == 0 || len(value) > 18 {
 		return FaultLength
 	}
@@ -297,11 +298,11 @@ func (r *Request) setLength(value []byte, marks *seen) Status {
 		v = v*10 + int64(c-'0')
 	}
 	// RFC 9110, section 8.6 lets equal repetitions pass.
-	if *marks&seenLength != 0 && v != r.ContentLength {
+	if *marks&seenLength != 0 && v != *length {
 		return FaultLength
 	}
 	*marks |= seenLength
-	r.ContentLength = v
+	*length = v
 	return OK
 }
 

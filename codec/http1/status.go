@@ -5,7 +5,7 @@ package http1
 // longer known.
 type Status uint8
 
-// Outcomes of ParseRequest and Chunked.Decode.
+// Outcomes of ParseRequest, ParseAnswer and Chunked.Decode.
 const (
 	OK                     Status = iota
 	Incomplete                    // more bytes are needed
@@ -24,6 +24,7 @@ const (
 	FaultExpect                   // an expectation other than 100-continue
 	FaultChunk                    // malformed chunked framing
 	FaultBodySize                 // a chunked body above the limit
+	FaultStatusLine               // not "HTTP/1.x 200 reason"
 	statuses
 )
 
@@ -47,6 +48,7 @@ var statusTable = [statuses]struct {
 	FaultTransferVersion:   {400, "Transfer-Encoding: not part of HTTP/1.0"},
 	FaultExpect:            {417, "Expect: only 100-continue is supported"},
 	FaultChunk:             {400, "chunked body: malformed chunk"},
+	FaultStatusLine:        {502, "status line: want HTTP/1.1 SP three digits SP reason CR LF"},
 	FaultBodySize:          {413, "body: larger than this server accepts"},
 }
 

@@ -1,0 +1,5 @@
+//go:build !invariants
+
+package dsp
+
+func mangle([]byte) {}
