@@ -38,6 +38,7 @@ type Config struct {
 	Tokens      TokensConfig  `yaml:"tokens" help:"signing of the tracking URLs"`
 	Ranking     RankingConfig `yaml:"ranking" help:"what weighs beside the price, in percent; none of it changes what is bid or billed, but for the click rates of positions"`
 	Model       ModelConfig   `yaml:"model" help:"prediction of clicks and conversions"`
+	Demand      DemandConfig  `yaml:"demand" help:"bidders of others, who are asked for bids beside our own campaigns"`
 	Memory      MemoryConfig  `yaml:"memory" help:"Go's collector"`
 }
 
@@ -171,6 +172,25 @@ type MemoryConfig struct {
 	GC    int          `yaml:"gc" help:"GOGC percent"`
 }
 
+// DemandConfig says who else is asked for bids.
+type DemandConfig struct {
+	File        string        `yaml:"file" help:"demand file, YAML or JSON; empty: nobody is asked"`
+	Poll        time.Duration `yaml:"poll" help:"how often the demand file is looked at for changes; 0 is only on SIGHUP or POST /reload"`
+	Region      string        `yaml:"region" help:"this node's region: of a bidder's endpoints that of the same region is used"`
+	Parked      int           `yaml:"parked" help:"auctions of one shard that may wait for bidders; beyond it requests are decided from our own campaigns alone"`
+	LastAuction bool          `yaml:"last_auction" help:"nobody auctions our answers any further: a bidder that wins here has won, and is told at once"`
+	Notices     NoticesConfig `yaml:"notices" help:"calls of bidders' win, billing and loss URLs"`
+}
+
+// NoticesConfig bounds what bidders are told.
+type NoticesConfig struct {
+	Queue   int           `yaml:"queue" help:"notices of one shard that may wait; more are dropped and counted"`
+	Workers int           `yaml:"workers" help:"calls under way at once"`
+	Tries   int           `yaml:"tries" help:"how often a billing notice is sent until it is answered 200 or 204; win notices are tried 4 times, loss notices once"`
+	Age     time.Duration `yaml:"age" help:"after this long a notice is given up"`
+	Private bool          `yaml:"private" help:"notices may lead to loopback and private addresses: for tests and closed networks only, the URLs are bidders'"`
+}
+
 // SecretLenMin is the shortest signing secret Validate accepts.
 const SecretLenMin = 32
 
@@ -220,6 +240,10 @@ func Default() Config {
 		Ranking: RankingConfig{Banner: 100, Video: 100, Audio: 100, Native: 100, AboveFold: 100, BelowFold: 100},
 		Model: ModelConfig{
 			Poll: 2 * time.Second, Refresh: time.Minute, Rollout: true, Explore: coldstart.Thompson.String(), Candidates: 200, Latency: 2 * time.Millisecond,
+		},
+		Demand: DemandConfig{
+			Poll: 2 * time.Second, Parked: 4096,
+			Notices: NoticesConfig{Queue: 8192, Workers: 64, Tries: 6, Age: 10 * time.Minute},
 		},
 		Memory: MemoryConfig{GC: 100},
 	}

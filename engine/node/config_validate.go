@@ -75,6 +75,7 @@ func (c Config) Validate() strict.Faults {
 	c.Tokens.validate(l)
 	c.Ranking.validate(l)
 	c.Model.validate(l)
+	c.Demand.validate(l)
 	if c.Memory.Limit != 0 {
 		l.sized("memory.limit", c.Memory.Limit, 64<<20, 1<<50)
 	}

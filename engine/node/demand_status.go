@@ -21,6 +21,8 @@ type DemandStatus struct {
 	// Stage is how many shards ask whom: all, top, few, internal.
 	Stage    map[string]int `json:"stage"`
 	Requests uint64         `json:"requests"`
+	// Waiting is how many auctions wait for answers just now.
+	Waiting int `json:"waiting"`
 	// Open is how many partners have a circuit that is not closed on some shard.
 	Open     int             `json:"open_circuits"`
 	Partners []PartnerStatus `json:"partners"` // in the order of the file

@@ -57,6 +57,7 @@ type Node struct {
 	admin   *admin.Server
 	catalog *campaign.Watcher
 	models  *models
+	demand  *demandSide
 
 	stopOnce sync.Once
 	stopErr  error
@@ -106,6 +107,9 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	if err := n.newModels(); err != nil {
 		return err
 	}
+	if err := n.newDemand(); err != nil {
+		return err
+	}
 	if err := n.listen(keys); err != nil {
 		return err
 	}
@@ -116,6 +120,9 @@ func (n *Node) start(ctx context.Context, o Options) error {
 		return err
 	}
 	if err := n.awaitLeases(ctx); err != nil {
+		return err
+	}
+	if err := n.demand.start(ctx); err != nil {
 		return err
 	}
 	if err := n.listenAdmin(o); err != nil {
@@ -232,6 +239,8 @@ func (n *Node) coreConfig() serve.Config {
 	c.Ladder.CostMax = n.cfg.Model.Latency
 	c.Maturity = n.models.machine.Plan().Maturity
 	c.Clock = n.clock
+	c.Demand.Seed = rand.Uint64()
+	c.ParkedMax, c.LastAuction, c.Notices = n.cfg.Demand.Parked, n.cfg.Demand.LastAuction, n.demand.notices
 	return c
 }
 
@@ -346,17 +355,23 @@ func (n *Node) Addr() net.Addr { return n.ingress.Addr() }
 // AdminAddr is where the admin server listens.
 func (n *Node) AdminAddr() net.Addr { return n.admin.Addr() }
 
-// Reload reads the catalog and the model's bundle again. A faulty file changes
+// Reload reads the catalog, the model's bundle and the demand file again. A faulty file changes
 // nothing, and its faults are the error.
 func (n *Node) Reload() error {
 	err := n.catalog.Reload()
-	if n.cfg.Model.Bundle == "" {
+	if n.cfg.Model.Bundle == "" && n.demand.watcher == nil {
 		return err
 	}
 	if errors.Is(err, campaign.ErrNoFile) {
-		err = nil // the bundle is what there is to reload
+		err = nil // there are other files to reload
 	}
-	return errors.Join(err, n.models.reload(context.Background()))
+	if n.cfg.Model.Bundle != "" {
+		err = errors.Join(err, n.models.reload(context.Background()))
+	}
+	if n.demand.watcher != nil {
+		err = errors.Join(err, n.demand.watcher.Reload())
+	}
+	return err
 }
 
 // Stop ends the node: no new bids, requests in flight answered, money returned,
@@ -383,8 +398,14 @@ func (n *Node) stop(ctx context.Context) error {
 		keep(n.ingress.Shutdown(ctx))
 	}
 	if n.group != nil {
+		if n.demand != nil {
+			keep(n.demand.stop(ctx))
+		}
 		keep(n.drain(ctx))
 		keep(n.group.Stop(ctx))
+	}
+	if n.demand != nil {
+		keep(n.demand.stopNotices(ctx))
 	}
 	switch {
 	case n.shared != nil:

@@ -18,8 +18,7 @@ import (
 func (n *Node) listenAdmin(o Options) error {
 	c := admin.Default()
 	c.Listen = n.cfg.Admin
-	var err error
-	n.admin, err = admin.Listen(c, admin.Sources{
+	sources := admin.Sources{
 		Version:   o.Version,
 		Metrics:   n.registry.WritePrometheus,
 		Config:    func() any { return n.cfg.View() },
@@ -35,7 +34,12 @@ func (n *Node) listenAdmin(o Options) error {
 		Reload:    n.Reload,
 		Level:     o.Level,
 		Logger:    n.log,
-	})
+	}
+	if n.demand.watcher != nil {
+		sources.Demand = func(ctx context.Context) (any, error) { return n.Demand(ctx) }
+	}
+	var err error
+	n.admin, err = admin.Listen(c, sources)
 	return err
 }
 
