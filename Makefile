@@ -26,8 +26,8 @@ build: ## bin/millrace, the one binary
 	$(GO) build -trimpath -o bin/millrace ./tools/millrace
 
 sim: build ## the money under every fault: 10,000 runs of 10 minutes, 100 of 3 days; SIM_SEED goes on where one stopped
-	bin/millrace sim --seed $(SIM_SEED) --seeds 10000 --minutes 10
-	bin/millrace sim --seed $(SIM_SEED) --seeds 100 --days 3
+	bin/millrace sim --seed $(SIM_SEED) --seeds 10000 --minutes 10 --require-all
+	bin/millrace sim --seed $(SIM_SEED) --seeds 100 --days 3 --require-all
 
 test: ## the README's test command
 	$(GO) test ./...
