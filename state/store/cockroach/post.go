@@ -286,6 +286,7 @@ type overdrawn struct {
 func (g *Ledger) settleOverdrawn(ctx context.Context, tx pgx.Tx, p *posted, over []overdrawn) (breaches uint64, err error) {
 	c := newColumns(len(over))
 	b := &pgx.Batch{}
+	var first overdrawn
 	for i, o := range over {
 		if back := min(-o.rest, o.writtenOff); back > 0 {
 			c.add(&posting{
@@ -297,10 +298,15 @@ func (g *Ledger) settleOverdrawn(ctx context.Context, tx pgx.Tx, p *posted, over
 			o.rest += back
 		}
 		if o.rest < 0 {
-			breaches++
-			g.cfg.Log.Error("the journal spent more of a lease than it has; the ledger follows the journal", "error", fmt.Errorf(
-				"%w: I1: node %d, epoch %d, account %016x, day %d: %v too much", ledger.ErrBreach, p.life.Node, o.epoch, uint64(o.account), o.day, unit.Nanos(-o.rest)))
+			if breaches++; breaches == 1 {
+				first = o
+			}
 		}
+	}
+	if breaches > 0 {
+		g.cfg.Log.Error("the journal spent more of leases than they have; the ledger follows the journal", "leases", breaches, "first", fmt.Errorf(
+			"%w: I1: node %d, epoch %d, account %016x, day %d: %v too much",
+			ledger.ErrBreach, p.life.Node, first.epoch, uint64(first.account), first.day, unit.Nanos(-first.rest)))
 	}
 	if c.len() == 0 {
 		return breaches, nil
