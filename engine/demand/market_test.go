@@ -96,6 +96,9 @@ func (m *market) answers(c *Collector) []coming {
 			a.at, a.result.Outcome = limit, Timeout
 		case b.outcome == Answered && m.r.Float64() < b.bid:
 			a.price = unit.CPMMicros(m.lognormal(b.price, 0.5) * 1e6)
+			if c.classes[0] == partners.VideoClass {
+				a.price *= 4 // video is dear
+			}
 			a.result.Bids = 1
 			if b.lies {
 				a.result.Lies, a.price = 1, 0
