@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -280,4 +281,43 @@ func drainAll(t *testing.T, g joint.Ledger, dir string, life joint.Life) {
 	if err := d.Stop(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// BenchmarkGrantWhilePosting is a batch of grants while the same node's drain has
+// much to post, and how many transactions of either are repeated for the other.
+func BenchmarkGrantWhilePosting(b *testing.B) {
+	p := postgres(b)
+	g := open(b, p.database(b))
+	n := begin(b, g, 1, 10, 0)
+	lend(n)
+	poster := &node{t: b, ledger: g, life: n.life, position: n.position}
+	stop := make(chan struct{})
+	var posting sync.WaitGroup
+	posting.Go(func() {
+		records := make([]ledger.Record, 500)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for i := range records {
+				records[i] = poster.posted(10, unit.AccountID(1+poster.win%accounts), 3)
+			}
+			poster.post(records...)
+		}
+	})
+	asks := make([]store.GrantRequest, 16)
+	before := g.Stats()
+	for b.Loop() {
+		for i := range asks {
+			asks[i] = n.request(unit.AccountID(1+i), 5, 0)
+		}
+		n.grant(asks...)
+	}
+	after := g.Stats()
+	close(stop)
+	posting.Wait()
+	b.ReportMetric(float64(after.Retries-before.Retries)/float64(b.N), "repeats/op")
+	b.ReportMetric(float64(after.Postings-before.Postings)/b.Elapsed().Seconds(), "rows/s")
 }

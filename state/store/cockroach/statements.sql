@@ -100,8 +100,7 @@ SELECT kind, lease_epoch, account, max(campaign), max(currency), (day - DATE '19
 FROM added GROUP BY kind, lease_epoch, account, day;
 
 -- name: move_cursor
-INSERT INTO cursors AS c (node, epoch, position, records, stamp, moved)
-SELECT l.node, l.epoch, $3::INT8, $4::INT8, $5::INT8, now() FROM lives AS l WHERE l.node = $1 AND l.epoch = $2
+INSERT INTO cursors AS c (node, epoch, position, records, stamp, moved) VALUES ($1, $2, $3, $4, $5, now())
 ON CONFLICT (node, epoch) DO UPDATE SET position = GREATEST(c.position, excluded.position), records = c.records + excluded.records,
   stamp = GREATEST(c.stamp, excluded.stamp), moved = excluded.moved;
 
