@@ -70,7 +70,8 @@ RETURNING t.account, (t.day - DATE '1970-01-01')::INT4, t.committed;
 INSERT INTO pending (node, epoch, shard, seq, account, campaign, currency, day, amount, daily, total)
 SELECT $1, u.epoch, u.shard, u.seq, u.account, u.campaign, u.currency, DATE '1970-01-01' + u.day, u.amount, u.daily, u.total
 FROM unnest($2::INT8[], $3::INT4[], $4::INT8[], $5::INT8[], $6::INT8[], $7::TEXT[], $8::INT4[], $9::INT8[], $10::INT8[], $11::INT8[])
-  AS u (epoch, shard, seq, account, campaign, currency, day, amount, daily, total);
+  AS u (epoch, shard, seq, account, campaign, currency, day, amount, daily, total)
+ON CONFLICT DO NOTHING;
 
 -- name: confirm
 DELETE FROM pending
