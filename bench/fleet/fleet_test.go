@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// slow recoveries are worth a look at what the nodes had to say.
+const slow = 4 * time.Second
+
 // TestFleet breaks every part of a fleet under load, and counts the money.
 func TestFleet(t *testing.T) {
 	seconds := blackbox.Size(t, "MILLRACE_FLEET", 1, 600)
@@ -42,6 +45,11 @@ func TestFleet(t *testing.T) {
 		d := x.Run(f, r)
 		t.Logf("%6.1f s: %s: over after %v", time.Since(began).Seconds(), x.Name, d.Round(time.Millisecond))
 		recovered.Add(x.Name, d)
+		if d > slow {
+			for _, n := range f.Nodes {
+				t.Logf("node %d, in its present life: %s", n.ID, n.Server.LogTail())
+			}
+		}
 		if t.Failed() {
 			t.FailNow()
 		}
