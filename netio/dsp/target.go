@@ -139,6 +139,7 @@ func (t *target) adopt(p *Pool, c *conn) {
 		t.idle = append(t.idle, c)
 		t.dispatch(p)
 	}
+	t.ensure(p) // after failures attempts are made one by one
 }
 
 // forget takes a closed connection out.
