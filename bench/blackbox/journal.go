@@ -1,12 +1,6 @@
 package blackbox
 
 import (
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
-
 	"millrace/bench/recount"
 	"millrace/codec/event"
 	"millrace/codec/unit"
@@ -25,40 +19,14 @@ type Entry struct {
 type Journal struct {
 	Posted   []Entry
 	Recorded []Entry
-	Segments int
 }
-
-const segmentFileName = "*.seg"
 
 // ReadJournal recounts every segment under the folder. The server must be dead,
 // or idle.
 func ReadJournal(data string) (*Journal, error) {
-	var files []string
-	err := filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if match, _ := filepath.Match(segmentFileName, d.Name()); match {
-			files = append(files, path)
-		}
-		return nil
-	})
-	if err != nil {
+	j := &Journal{}
+	if err := recount.Folder(data, j.take); err != nil {
 		return nil, err
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("no journal segment (%s) under %s", segmentFileName, data)
-	}
-	slices.Sort(files)
-	j := &Journal{Segments: len(files)}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		if err := recount.Segment(text, j.take); err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
 	}
 	return j, nil
 }

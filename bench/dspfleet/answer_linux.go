@@ -14,9 +14,6 @@ var (
 	badBody   = []byte("not a bid request\n")
 )
 
-// OversizedBytes is the length of an oversized answer.
-const OversizedBytes = 5 << 20
-
 // asked takes a request that has come whole and makes its answer; when it is
 // given, the latency and the fault say.
 func (w *worker) asked(c *conn, s *stream, body []byte, compressed, accepts bool) {

@@ -67,6 +67,9 @@ const (
 	faultKinds
 )
 
+// OversizedBytes is the length of an oversized answer.
+const OversizedBytes = 5 << 20
+
 var faultNames = [faultKinds]string{"ok", "hang", "error", "rate_limit", "html", "malformed", "empty", "oversized", "drip", "reset",
 	"reset_stream", "goaway", "close", "wrong_id", "wrong_imp", "wrong_currency", "below_floor"}
 

@@ -42,9 +42,23 @@ type Config struct {
 	// BeaconDelay passes before each of these steps.
 	BeaconDelay time.Duration
 
+	// Answered, if set, is called with every answer to a measured bid request, by
+	// the worker that got it.
+	Answered func(Answered)
+
 	// Progress, if set, is called about every ProgressEvery from one goroutine.
 	Progress      func(Progress)
 	ProgressEvery time.Duration
+}
+
+// Answered is a bid request that was answered.
+type Answered struct {
+	// ID as its 16 hex digits stand in requests of the built-in mix.
+	ID         uint64
+	Due        time.Time // when it was to be sent: earlier than Sent if the client was late
+	Sent, Done time.Time
+	Status     int
+	Bids       int
 }
 
 // Default is a short open-loop run against the default address.

@@ -12,6 +12,7 @@ import (
 type request struct {
 	intended int64 // when it was due
 	sent     int64
+	id       uint64
 	kind     kind
 	measured bool // not of the warm-up
 }

@@ -488,3 +488,32 @@ func TestAllocPerRequest(t *testing.T) {
 		t.Fatalf("10,000 more requests and beacons made %d allocations", extra)
 	}
 }
+
+// TestAnswered: the hook sees every answer, by the id that the server saw.
+func TestAnswered(t *testing.T) {
+	srv, cfg := serveAds(t)
+	cfg.Rate, cfg.Duration, cfg.Requests, cfg.Impressions = 0, 0, 100, 0
+	var mu sync.Mutex
+	with, seen := 0, map[string]int{}
+	cfg.Answered = func(a Answered) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[fmt.Sprintf("%016x", a.ID)]++
+		with += a.Bids
+		if a.Done.Before(a.Sent) || a.Sent.Before(a.Due) || a.Status != 200 && a.Status != 204 {
+			t.Errorf("%+v", a)
+		}
+	}
+	s, err := Run(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != 100 || int64(with) != s.Bids {
+		t.Errorf("%d ids, %d bids, %d by the summary", len(seen), with, s.Bids)
+	}
+	for id, n := range srv.ids {
+		if seen[id] != n {
+			t.Errorf("%s: seen %d times, served %d", id, seen[id], n)
+		}
+	}
+}

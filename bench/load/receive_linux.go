@@ -1,6 +1,8 @@
 package load
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"millrace/bench/epoll"
@@ -122,6 +124,10 @@ func (w *worker) took(r request, a *answer, size int) {
 	t.status[min(a.status, len(t.status)-1)]++
 	if r.kind == kindBid {
 		record(w.live.latency, w.now-r.intended)
+		if w.cfg.Answered != nil {
+			at := func(t int64) time.Time { return w.plan.begin.Add(time.Duration(t)) }
+			w.cfg.Answered(Answered{ID: r.id, Due: at(r.intended), Sent: at(r.sent), Done: at(w.now), Status: a.status, Bids: countBids(a.body)})
+		}
 	} else {
 		record(w.live.beacons, w.now-r.intended)
 	}

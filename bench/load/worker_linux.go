@@ -209,7 +209,8 @@ func (w *worker) sendBids(i int) {
 			w.advance()
 		}
 		b := &w.bodies[w.serial%uint64(len(w.bodies))]
-		c.out = b.appendTo(c.out, w.serial*0x9E3779B97F4A7C15, w.users.next())
+		id := w.serial * 0x9E3779B97F4A7C15
+		c.out = b.appendTo(c.out, id, w.users.next())
 		w.serial += w.step
 		w.sent++
 		measured := intended >= w.plan.measure
@@ -221,7 +222,7 @@ func (w *worker) sendBids(i int) {
 				record(w.live.sendDelay, w.now-intended)
 			}
 		}
-		c.push(request{intended: intended, sent: w.now, kind: kindBid, measured: measured})
+		c.push(request{intended: intended, sent: w.now, id: id, kind: kindBid, measured: measured})
 		w.waiting++
 	}
 	w.flush(i)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"millrace/bench/load"
+	"millrace/bench/process"
 )
 
 type options struct {
@@ -118,23 +119,23 @@ func spreadOf(values []float64) spread {
 }
 
 func compare(ctx context.Context, o options, stdout, stderr io.Writer) error {
-	servers, client := splitCores(o.pin)
-	binary, cleanup, err := millraceBinary(ctx, o.binary, stderr)
+	servers, client := process.SplitCores(o.pin)
+	binary, cleanup, err := process.Binary(ctx, o.binary, stderr)
 	if err != nil {
 		return err
 	}
 	defer cleanup()
-	millrace, err := startChild(ctx, servers, stderr, binary, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-level", "warn")
+	millrace, err := process.Start(ctx, servers, stderr, binary, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-level", "warn")
 	if err != nil {
 		return fmt.Errorf("millrace does not start: %w", err)
 	}
-	defer millrace.stop()
-	if err := pinSelf(client); err != nil {
+	defer millrace.Stop()
+	if err := process.PinSelf(client); err != nil {
 		fmt.Fprintln(stderr, "peers: the client is not pinned:", err)
 	}
 	res := result{Cores: runtime.NumCPU(), Pinned: servers != nil, Connections: o.connections, Pipeline: o.pipeline}
 	// How large is an answer? That many bytes the peer will send.
-	probe := loadConfig(o, millrace.address)
+	probe := loadConfig(o, millrace.Address)
 	probe.Duration, probe.Requests, probe.Warmup = 0, 5000, 0
 	s, err := load.Run(ctx, probe)
 	if err != nil {
@@ -150,11 +151,11 @@ func compare(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("where is this program? %w", err)
 	}
-	peer, err := startChild(ctx, servers, stderr, self, "--peer", "127.0.0.1:0", "--peer-bytes", fmt.Sprint(res.AnswerBytes))
+	peer, err := process.Start(ctx, servers, stderr, self, "--peer", "127.0.0.1:0", "--peer-bytes", fmt.Sprint(res.AnswerBytes))
 	if err != nil {
 		return fmt.Errorf("the peer does not start: %w", err)
 	}
-	defer peer.stop()
+	defer peer.Stop()
 	fmt.Fprintf(stderr, "answers of %d bytes; %d rounds of 2 × %v\n", res.AnswerBytes, o.rounds, o.duration)
 	for i := range o.rounds {
 		r, err := playRound(ctx, o, i%2 == 1, millrace, peer)
@@ -189,18 +190,18 @@ func loadConfig(o options, address string) load.Config {
 }
 
 // playRound drives one server, then the other.
-func playRound(ctx context.Context, o options, peerFirst bool, millrace, peer *child) (round, error) {
+func playRound(ctx context.Context, o options, peerFirst bool, millrace, peer *process.Server) (round, error) {
 	var r round
 	order := []struct {
-		c   *child
+		c   *process.Server
 		out *side
 	}{{millrace, &r.Millrace}, {peer, &r.Peer}}
 	if peerFirst {
 		slices.Reverse(order)
 	}
 	for _, x := range order {
-		before := x.c.cpu()
-		s, err := load.Run(ctx, loadConfig(o, x.c.address))
+		before := x.c.CPU()
+		s, err := load.Run(ctx, loadConfig(o, x.c.Address))
 		if err != nil {
 			return r, err
 		}
@@ -210,7 +211,7 @@ func playRound(ctx context.Context, o options, peerFirst bool, millrace, peer *c
 		*x.out = side{Rate: s.Rate, P50: s.Latency.P50, P99: s.Latency.P99, Failed: s.Failed()}
 		// The warm-up's requests cost CPU too; they came at about the same rate.
 		if n := s.Rate * (o.duration + o.warmup).Seconds(); n > 0 {
-			x.out.CPU = (x.c.cpu() - before).Seconds() * 1e6 / n
+			x.out.CPU = (x.c.CPU() - before).Seconds() * 1e6 / n
 		}
 	}
 	if r.Peer.Rate > 0 {

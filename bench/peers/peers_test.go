@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"millrace/bench/process"
 )
 
 // TestMain lets this test binary be the peer, as the command itself is.
@@ -51,23 +53,6 @@ func TestWrongCallsAreUsageErrors(t *testing.T) {
 	}
 }
 
-func TestCoresAreSplitWithoutOverlap(t *testing.T) {
-	servers, client := splitCores(true)
-	if servers == nil {
-		t.Skip("one core, or not Linux: nothing to split")
-	}
-	seen := map[int]bool{}
-	for _, c := range append(servers, client...) {
-		if seen[c] {
-			t.Errorf("core %d is given twice", c)
-		}
-		seen[c] = true
-	}
-	if len(client) < len(servers) {
-		t.Errorf("servers %v, client %v", servers, client)
-	}
-}
-
 func TestPeerAsChild(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -75,13 +60,13 @@ func TestPeerAsChild(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	servers, _ := splitCores(true)
-	c, err := startChild(ctx, servers, os.Stderr, self, "--peer", "127.0.0.1:0", "--peer-bytes", "321")
+	servers, _ := process.SplitCores(true)
+	c, err := process.Start(ctx, servers, os.Stderr, self, "--peer", "127.0.0.1:0", "--peer-bytes", "321")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.stop()
-	resp, err := http.Post("http://"+c.address+"/openrtb2/auction", "application/json", strings.NewReader("{}"))
+	defer c.Stop()
+	resp, err := http.Post("http://"+c.Address+"/openrtb2/auction", "application/json", strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +95,7 @@ func TestChildThatEndsIsNoServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := startChild(context.Background(), nil, io.Discard, self, "--peer", "nonsense"); err == nil {
+	if _, err := process.Start(context.Background(), nil, io.Discard, self, "--peer", "nonsense"); err == nil {
 		t.Fatal("a child that ended counts as a server")
 	}
 }

@@ -19,7 +19,12 @@ package recount
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"millrace/codec/event"
@@ -103,6 +108,40 @@ func Segment(b []byte, f func(*Entry)) error {
 		}
 	}
 }
+
+// Folder calls f with every record of every segment under a folder, in the order
+// of their names, which is theirs. Nobody may write there meanwhile.
+func Folder(dir string, f func(*Entry)) error {
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if filepath.Ext(d.Name()) == segmentExtension {
+			files = append(files, path)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("no journal segment (*%s) under %s", segmentExtension, dir)
+	}
+	slices.Sort(files)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if err := Segment(text, f); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	return nil
+}
+
+const segmentExtension = ".seg"
 
 // nextFrame is nil at the end.
 func nextFrame(b []byte) (payload, rest []byte) {

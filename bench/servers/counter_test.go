@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -66,6 +67,20 @@ func (c counter) load(batch ...joint.Balance) {
 	}
 }
 
+func (c counter) reads(keys []joint.AccountDay, want ...joint.Balance) {
+	c.t.Helper()
+	done := make(chan []joint.Balance)
+	c.Read(keys, func(got []joint.Balance, err error) {
+		if err != nil {
+			c.t.Error(err)
+		}
+		done <- got
+	})
+	if got := <-done; !slices.Equal(got, want) {
+		c.t.Fatalf("it counts %+v, want %+v", got, want)
+	}
+}
+
 func (c counter) give(batch ...store.ReturnRequest) {
 	c.t.Helper()
 	done := make(chan error)
@@ -115,6 +130,7 @@ func TestCounterCounts(t *testing.T) {
 	c := openCounter(t, nil, server.Addr)
 	expect(t, c.take(want(1, 5, 50, 600, 1000))[0], store.Unavailable, 0, 0)
 	c.load(balance(5, 50, 100, 100))
+	c.reads([]joint.AccountDay{balance(5, 51, 0, 0).AccountDay, balance(5, 50, 0, 0).AccountDay, balance(6, 50, 0, 0).AccountDay}, balance(5, 50, 100, 100))
 	first := want(1, 5, 50, 600, 1000)
 	for range 2 { // a repeat gets the first outcome
 		expect(t, c.take(first)[0], store.OK, 600, 300)
@@ -339,6 +355,46 @@ func TestCounterDemoted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestCounterFailover: the primary dies, the sentinel puts the replica in its
+// place, and the counter goes on there, with what the replica had.
+func TestCounterFailover(t *testing.T) {
+	primary := servers.Valkey(t)
+	host, port, _ := strings.Cut(primary.Addr, ":")
+	replica := servers.Valkey(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
+	sentinel := servers.ValkeySentinel(t, "budgets", primary)
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s never came", what)
+			}
+		}
+	}
+	knows := func(v *servers.ValkeyServer, section, text string) func() bool {
+		return func() bool {
+			info, err := v.Do("INFO", section)
+			return err == nil && strings.Contains(info, text)
+		}
+	}
+	until("a replica in step", knows(replica, "replication", "master_link_status:up"))
+	until("a sentinel that knows both", knows(sentinel, "sentinel", "slaves=1"))
+	c := openCounter(t, func(cfg *valkey.Config) { cfg.Sentinel, cfg.Timeout = "budgets", 10*time.Second }, sentinel.Addr)
+	c.load(balance(5, 50, 0, 0))
+	expect(t, c.take(want(1, 5, 50, 600, 1000))[0], store.OK, 600, 400)
+	primary.Kill()
+	var got []joint.Taken
+	until("an answer of the new primary", func() bool {
+		var err error
+		got, err = c.try(want(1, 5, 50, 600, 1000))
+		return err == nil
+	})
+	if got[0].Status == store.Unavailable { // it was not told in time
+		c.load(balance(5, 50, 0, 0))
+		got = c.take(want(1, 5, 50, 600, 1000))
+	}
+	expect(t, got[0], store.OK, 600, 400)
 }
 
 // TestCounterRefusesMore than it can carry, and answers everybody.

@@ -8,12 +8,14 @@ import (
 	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 	"millrace/engine/budget"
+	"millrace/engine/demand/partners"
 	"millrace/engine/gateway"
 	"millrace/engine/selection"
 	"millrace/engine/serve"
 	"millrace/models/bundle"
 	"millrace/models/coldstart"
 	"millrace/models/rollout"
+	"millrace/netio/dsp"
 	"millrace/shards"
 	"millrace/state/campaign"
 	"millrace/state/ledger"
@@ -36,6 +38,13 @@ type Config struct {
 	Explore coldstart.Config
 	// Clock tells shards what a batch cost; nil: nothing.
 	Clock shards.Clock
+	// Demand is the book of bidders, who behave as Respond says; nil is none.
+	Demand  *partners.Book
+	Respond Respond
+	Watch   Watcher
+	// ParkedMax and LastAuction are serve.Config's; 0 is the default.
+	ParkedMax   int
+	LastAuction bool
 }
 
 // World is a node in simulation.
@@ -47,6 +56,11 @@ type World struct {
 	signer *event.Signer
 	store  *memoryStore
 	ready  [2]*selection.Model
+
+	bidders []*bidders
+	calls   uint64
+	// Told are the notices that bidders were to be given.
+	Told []Told
 
 	// History is every record in the order written, all shards together.
 	History []ledger.Record
@@ -82,21 +96,23 @@ func New(cfg Config) (*World, error) {
 	sc := shards.Default()
 	sc.Shards, sc.MailboxSlots = cfg.Shards, 1<<14
 	sc.KindNames, sc.TimerNames = serve.KindNames, serve.TimerNames
-	registry := shards.NewRegistry()
-	metrics := serve.NewMetrics(registry)
 	core := serve.Default()
 	core.Node, core.Epoch, core.PublicURL = Node, Epoch, "http://sim.example"
 	core.Caps.Entries, core.Caps.Seed = max(cfg.Caps, 1024), 1
 	core.EventsPendingMax = 1 << 12
 	core.Users.Users, core.Users.Seed = max(cfg.Caps, 1024), 1
 	core.Explore, core.ExploreSeed = cfg.Explore, cfg.Seed
+	core.Demand.Seed, core.LastAuction, core.Notices = cfg.Seed, cfg.LastAuction, w
+	if cfg.ParkedMax > 0 {
+		core.ParkedMax = cfg.ParkedMax
+	}
 	core.Clock = clock
 	if cfg.Clock != nil {
 		core.Clock = cfg.Clock
 	}
 	w.cores = make([]*serve.Core, cfg.Shards)
 	w.sim, err = shards.NewSim(sc, clock, cfg.Seed, func(s *shards.Shard[serve.Message]) shards.Handler[serve.Message] {
-		c, e := serve.New(core, s, &effects{world: w}, w.keys, nil, metrics)
+		c, e := serve.New(core, s, &effects{world: w}, w.keys, nil, serve.NewMetrics(s.Registry()))
 		if e != nil {
 			err = e
 		}
@@ -108,6 +124,9 @@ func New(cfg Config) (*World, error) {
 	}
 	if err := w.Load(cfg.Catalog); err != nil {
 		return nil, err
+	}
+	if cfg.Demand != nil {
+		w.SetDemand(cfg.Demand)
 	}
 	w.Advance(100 * step)
 	for i, c := range w.cores {
@@ -131,6 +150,21 @@ func (w *World) Load(s *campaign.Snapshot) error {
 		w.sim.Invoke(unit.ShardID(i), func(*shards.Shard[serve.Message]) { c.Load(swaps[i]) })
 	}
 	return nil
+}
+
+// SetDemand swaps the book of bidders on every shard. A partner's endpoint is its
+// place.
+func (w *World) SetDemand(b *partners.Book) {
+	swap := &serve.DemandSwap{Book: b}
+	for _, p := range b.Order {
+		swap.EndpointOf[p] = dsp.EndpointID(p)
+	}
+	for i, c := range w.cores {
+		if len(w.bidders) == i {
+			w.bidders = append(w.bidders, newBidders(w, unit.ShardID(i)))
+		}
+		w.sim.Invoke(unit.ShardID(i), func(*shards.Shard[serve.Message]) { c.SetDemand(swap, w.bidders[i]) })
+	}
 }
 
 // SetModels swaps what predicts, on every shard.
@@ -222,14 +256,54 @@ func (w *World) Bid(body []byte) Answer { return w.bid(body, false) }
 func (w *World) Explain(body []byte) Answer { return w.bid(body, true) }
 
 func (w *World) bid(body []byte, debug bool) Answer {
-	x := serve.Context{Debug: debug}
-	if fault := openrtb.Parse(body, &x.Request); !fault.OK() {
+	x, to, fault := w.prepareBid(body)
+	if !fault.OK() {
 		return Answer{Status: 400, Body: fault.AppendReason(nil)}
+	}
+	x.Debug = debug
+	return w.submit(to, serve.Message{Type: serve.BidRequest, Context: x})
+}
+
+func (w *World) prepareBid(body []byte) (*serve.Context, unit.ShardID, openrtb.Error) {
+	x := &serve.Context{Body: body, Arrived: w.sim.Clock().Mono()}
+	if fault := openrtb.Parse(body, &x.Request); !fault.OK() {
+		return nil, 0, fault
 	}
 	var id gateway.Identity
 	user, known := id.Of(&x.Request)
 	x.User = selection.User{ID: user, Known: known}
-	return w.submit(unit.Owner(uint64(user), w.cfg.Shards), serve.Message{Type: serve.BidRequest, Context: &x})
+	return x, unit.Owner(uint64(user), w.cfg.Shards), openrtb.Error{}
+}
+
+// Ask puts a bid request to its shard and does not wait; Answer has what came of
+// it.
+func (w *World) Ask(body []byte) (*serve.Context, bool) {
+	x, to, fault := w.prepareBid(body)
+	if !fault.OK() {
+		return nil, false
+	}
+	return x, w.sim.Submit(to, &serve.Message{Type: serve.BidRequest, Context: x})
+}
+
+// Answered is the answer of a request that was asked, once there is one.
+func (w *World) Answered(x *serve.Context) (Answer, bool) {
+	if !w.answers[x] {
+		return Answer{}, false
+	}
+	delete(w.answers, x)
+	a := &x.Answer
+	return Answer{Status: a.Status, Body: a.Body, Location: a.Location}, true
+}
+
+// Notice puts an exchange's notice to the shard that has the win.
+func (w *World) Notice(n event.Notice, token []byte, loss openrtb.LossReason) Answer {
+	x := serve.Context{Notice: n, Loss: loss}
+	scratch, status := w.signer.ParseNotice(token, w.Wall(), n, &x.Token, nil)
+	x.TokenBuffer = scratch
+	if status != event.OK {
+		return Answer{Status: 403, Body: []byte(status.String())}
+	}
+	return w.submit(budget.Route(&x.Token, Node, Epoch, w.cfg.Shards), serve.Message{Type: serve.Notice, Context: &x})
 }
 
 // Event puts a tracking token to the shard that may bill it.

@@ -7,6 +7,7 @@ package corpus
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -83,4 +84,31 @@ func Lines(tb testing.TB, name string) [][]byte {
 		tb.Fatalf("corpus file %s is empty", name)
 	}
 	return lines
+}
+
+// Exchange is what a bidder was sent and what it answered.
+type Exchange struct {
+	Status   int             `json:"status"`
+	Request  json.RawMessage `json:"request"`
+	Response json.RawMessage `json:"response"`
+}
+
+// ReadExchanges are the recorded exchanges. The test is skipped if the corpus
+// is not there.
+func ReadExchanges(tb testing.TB) []Exchange {
+	tb.Helper()
+	return ParseExchanges(tb, Lines(tb, Exchanges))
+}
+
+// ParseExchanges reads exchanges, one a line.
+func ParseExchanges(tb testing.TB, lines [][]byte) (list []Exchange) {
+	tb.Helper()
+	for n, line := range lines {
+		var x Exchange
+		if err := json.Unmarshal(line, &x); err != nil {
+			tb.Fatalf("exchange %d: %v", n+1, err)
+		}
+		list = append(list, x)
+	}
+	return list
 }

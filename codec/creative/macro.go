@@ -17,6 +17,9 @@ type Macros struct {
 	ImpID     openrtb.Str // ${AUCTION_IMP_ID}
 	SeatID    string      // ${AUCTION_SEAT_ID}
 	AdID      string      // ${AUCTION_AD_ID}: Bid.adid
+	// Bidder has the last three of a bidder's bid, as it wrote them. They count
+	// where the fields above are empty.
+	Bidder Bidder
 
 	Price    unit.CPMMicros // ${AUCTION_PRICE}: clearing price as a plain decimal
 	Currency unit.Currency  // ${AUCTION_CURRENCY}
@@ -27,13 +30,18 @@ type Macros struct {
 	MarketBidRatio int32
 	Loss           openrtb.LossReason // ${AUCTION_LOSS}
 	HasLoss        bool
-	MinToWin       unit.CPMMicros // ${AUCTION_MIN_TO_WIN}
-	HasMinToWin    bool
-	Multiplier     int64 // ${AUCTION_MULTIPLIER}, in 1e-6; 0 = not given
-	ImpTS          int64 // ${AUCTION_IMP_TS}, milliseconds; 0 = not given
+	// LossLater leaves ${AUCTION_LOSS} as it is, for who knows it.
+	LossLater   bool
+	MinToWin    unit.CPMMicros // ${AUCTION_MIN_TO_WIN}
+	HasMinToWin bool
+	Multiplier  int64 // ${AUCTION_MULTIPLIER}, in 1e-6; 0 = not given
+	ImpTS       int64 // ${AUCTION_IMP_TS}, milliseconds; 0 = not given
 	// Audit: a test rendering; every macro without a value becomes AUDIT.
 	Audit bool
 }
+
+// Bidder is what a bidder calls its answer, its seat and its ad.
+type Bidder struct{ BidID, SeatID, AdID openrtb.Str }
 
 // hole is a place for a value of the auction.
 type hole uint8
@@ -112,7 +120,7 @@ func AppendMacros(dst, text []byte, m *Macros) []byte {
 		start, end, h, b64 := findMacro(text, from)
 		dst = append(dst, text[from:start]...)
 		switch {
-		case h >= impressionURL:
+		case h >= impressionURL, h == auctionLoss && m.LossLater:
 			dst = append(dst, text[start:end]...)
 		case h != noHole:
 			dst = m.append(dst, plain, h, b64)
@@ -148,12 +156,21 @@ func (m *Macros) value(dst []byte, x context, h hole) []byte {
 	case auctionID:
 		return appendStr(dst, x, m.AuctionID)
 	case auctionBidID:
+		if len(m.BidID) == 0 {
+			return appendStr(dst, x, m.Bidder.BidID)
+		}
 		return appendEscaped(dst, x, m.BidID)
 	case auctionImpID:
 		return appendStr(dst, x, m.ImpID)
 	case auctionSeatID:
+		if m.SeatID == "" {
+			return appendStr(dst, x, m.Bidder.SeatID)
+		}
 		return appendEscaped(dst, x, m.SeatID)
 	case auctionAdID:
+		if m.AdID == "" {
+			return appendStr(dst, x, m.Bidder.AdID)
+		}
 		return appendEscaped(dst, x, m.AdID)
 	case auctionPrice:
 		if m.HasPrice {

@@ -15,26 +15,8 @@ import (
 	"millrace/codec/unit"
 )
 
-// exchange is a line of the corpus of recorded exchanges.
-type exchange struct {
-	Status   int
-	Request  json.RawMessage
-	Response json.RawMessage
-}
-
-func exchanges(tb testing.TB) (list []exchange) {
-	for _, line := range corpus.Lines(tb, corpus.Exchanges) {
-		var x exchange
-		if err := json.Unmarshal(line, &x); err != nil {
-			tb.Fatal(err)
-		}
-		list = append(list, x)
-	}
-	return list
-}
-
 func corpusResponses(tb testing.TB) (list [][]byte) {
-	for _, x := range exchanges(tb) {
+	for _, x := range corpus.ReadExchanges(tb) {
 		list = append(list, x.Response)
 	}
 	return append(list, corpus.Lines(tb, corpus.IABResponses)...)

@@ -64,6 +64,8 @@ type Bid struct {
 	Slot    int32 // in the pod
 	Exp     int32 // seconds the bid may wait for its impression
 	Ext     []byte
+	// Passed, if not nil, is the bidder's bid that this one passes on.
+	Passed *Passed
 }
 
 // AppendResponse appends the response as OpenRTB 2.6 JSON. It allocates
@@ -100,12 +102,17 @@ func appendSeats(dst []byte, bids []Bid) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		if i == 0 || !b.beside(&bids[i-1]) {
+		if i == 0 || !b.Beside(&bids[i-1]) {
 			dst = append(dst, `{"bid":[`...)
 		}
 		dst = appendBid(dst, b)
-		if i+1 == len(bids) || !bids[i+1].beside(b) {
-			dst = appendText(append(dst, ']'), `,"seat":`, b.Seat)
+		if i+1 == len(bids) || !bids[i+1].Beside(b) {
+			dst = append(dst, ']')
+			if b.Passed != nil && !b.Passed.Seat().IsZero() {
+				dst = appendStr(dst, `,"seat":`, b.Passed.Seat())
+			} else {
+				dst = appendText(dst, `,"seat":`, b.Seat)
+			}
 			if b.Group {
 				dst = append(dst, `,"group":1`...)
 			}
@@ -115,16 +122,24 @@ func appendSeats(dst []byte, bids []Bid) []byte {
 	return dst
 }
 
-// beside reports whether the two share a seatbid.
-func (b *Bid) beside(other *Bid) bool { return b.Seat == other.Seat && b.Group == other.Group }
+// Beside reports whether the two share a seatbid where they are neighbours.
+func (b *Bid) Beside(other *Bid) bool {
+	if b.Passed != nil && other.Passed != nil && !b.Passed.beside(other.Passed) || (b.Passed == nil) != (other.Passed == nil) {
+		return false
+	}
+	return b.Seat == other.Seat && b.Group == other.Group
+}
 
-func appendBid(dst []byte, b *Bid) []byte {
+// appendOwn appends what every bid has.
+func appendOwn(dst []byte, b *Bid) []byte {
 	dst = appendField(dst, `{"id":`, b.ID)
 	dst = append(dst, `,"impid":"`...)
 	dst = b.ImpID.AppendJSON(dst)
 	dst = append(dst, `","price":`...)
-	dst = b.Price.Append(dst)
-	dst = appendText(dst, `,"adid":`, b.AdID)
+	return b.Price.Append(dst)
+}
+
+func appendNotices(dst []byte, b *Bid) []byte {
 	dst = appendText(dst, `,"nurl":`, b.NURL)
 	dst = appendText(dst, `,"burl":`, b.BURL)
 	dst = appendText(dst, `,"lurl":`, b.LURL)
@@ -132,6 +147,16 @@ func appendBid(dst []byte, b *Bid) []byte {
 		dst = append(dst, `,"adm":"`...)
 		dst = append(append(dst, b.Adm...), '"')
 	}
+	return dst
+}
+
+func appendBid(dst []byte, b *Bid) []byte {
+	if b.Passed != nil {
+		return appendPassed(dst, b)
+	}
+	dst = appendOwn(dst, b)
+	dst = appendText(dst, `,"adid":`, b.AdID)
+	dst = appendNotices(dst, b)
 	dst = appendTexts(dst, `,"adomain":[`, b.ADomain)
 	dst = appendText(dst, `,"bundle":`, b.Bundle)
 	dst = appendText(dst, `,"iurl":`, b.IURL)

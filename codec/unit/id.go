@@ -41,6 +41,19 @@ func HashID(namespace, name string) uint64 {
 	return 1
 }
 
+// HashText is HashID of a text that is no string.
+func HashText(namespace string, text []byte) uint64 {
+	var d xxhash.Digest
+	d.Reset()
+	_, _ = d.WriteString(namespace)
+	_, _ = d.WriteString("/")
+	_, _ = d.Write(text)
+	if h := d.Sum64(); h != 0 {
+		return h
+	}
+	return 1
+}
+
 // HashUser is the id of a user known by the given bytes; kind separates the
 // spaces of ids (user.id, buyeruid, ifa, ip+ua) so that equal text in two of
 // them is two users.

@@ -83,12 +83,15 @@ const (
 	// Deferred: there is not enough money here, and more was asked for; nothing
 	// changed: post again when Funds has moved (PostOrWait only).
 	Deferred
+	// Resold: an impression that a bidder has, seen for the first time: the bidder
+	// pays, and no account.
+	Resold
 
 	OutcomeCount
 )
 
 var outcomeNames = [OutcomeCount]string{
-	"posted", "posted-late", "recorded", "unfunded", "duplicate", "unknown", "misrouted", "not-durable", "deferred",
+	"posted", "posted-late", "recorded", "unfunded", "duplicate", "unknown", "misrouted", "not-durable", "deferred", "resold",
 }
 
 // String is the outcome's name in metrics.

@@ -116,8 +116,11 @@ func (b *Broker) post(t *event.Token, patient bool, now unit.MonoTime, wall unit
 		b.overlay[keyOf(t)] = struct{}{}
 	}
 	if reason != 0 {
-		if reason == ledger.Unfunded {
+		switch reason {
+		case ledger.Unfunded:
 			return Unfunded, pos
+		case ledger.Resold:
+			return Resold, pos
 		}
 		return Recorded, pos
 	}
@@ -144,16 +147,18 @@ func (b *Broker) decided(t *event.Token) bool {
 }
 
 // unbillable gives the reason for which an event is never billed, 0 for none.
+// That it is not ours comes first: whoever made the win records it under the
+// other reasons, once; what is not ours is recorded each time.
 func (b *Broker) unbillable(t *event.Token, own bool) ledger.Reason {
 	switch {
-	case t.Test:
-		return ledger.TestTraffic
-	case t.Sale.Notice == 0 && (!t.Billable || t.Price <= 0):
-		return ledger.NotBillable
 	case t.Win.Node != b.node:
 		return ledger.ForeignNode
 	case !own && b.recovered.Epoch(t.Win.Epoch) == nil:
 		return ledger.UnknownEpoch
+	case t.Test:
+		return ledger.TestTraffic
+	case t.Sale.Notice == 0 && (!t.Billable || t.Price <= 0):
+		return ledger.NotBillable
 	case t.Sale.Notice != 0:
 		return ledger.Resold // a bidder pays, not a campaign
 	}

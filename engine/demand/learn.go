@@ -66,12 +66,18 @@ func (n *news) add(i int, v uint32) {
 	}
 }
 
+// memoryCalls bounds how many calls are remembered: who is asked ten thousand
+// times a second need not be judged by an hour of it, and would, once it is
+// asked only now and then, never be seen to have changed.
+const memoryCalls = 10_000
+
 // decay forgets a period's part of everything.
 func (d *Desk) decay() {
 	f := float32(math.Exp2(-period.Seconds() / d.cfg.HalfLife.Seconds()))
 	fast := float32(math.Exp2(-period.Seconds() / d.cfg.LatencyHalfLife.Seconds()))
 	for _, p := range d.book.Order {
 		l := &d.who[p].learned
+		f := min(f, memoryCalls/max(l.n[nCalls], 1))
 		for i := range l.n {
 			l.n[i] *= f
 		}
@@ -223,29 +229,52 @@ func against(x, usual float32) float32 {
 
 // healths scores everybody.
 func (d *Desk) healths() {
-	pool, s := &d.tables.pool, &d.book.Settings
+	pool := &d.tables.pool
 	bid, win := share(pool.n[nBids], pool.n[nCalls], 0, 0), share(pool.n[nWins], pool.n[nOffers], 0, 0)
 	worth := share(pool.n[nValue], pool.n[nCalls], 0, 0) * 1000
+	usual := d.usualLatency()
 	d.healthy = partners.Set{}
 	for _, p := range d.book.Order {
 		x := &d.who[p]
 		h, n := &x.health, &x.learned.n
 		switch {
 		case x.p95 < sketch.Longest:
-			h.Latency = min(max(float32(s.Slow-x.p95)/float32(s.Slow-s.Fast), 0), 1)
+			h.Latency = d.speed(x.p95)
 		case x.learned.lat.Calls() >= sureCalls:
 			h.Latency = 0 // more than one in twenty is never seen to be answered
 		default:
-			h.Latency = 1
+			h.Latency = usual
 		}
 		h.BidRate = against(share(n[nBids], n[nCalls], pool.n[nBids], pool.n[nCalls]), bid)
 		h.Win = against(x.win, win)
 		h.Income = against(x.worth, worth)
 		h.Score = latencyWeight*h.Latency + bidWeight*h.BidRate + winWeight*h.Win + valueWeight*h.Income
-		if float64(h.Score) >= s.Healthy {
+		if float64(h.Score) >= d.book.Settings.Healthy {
 			d.healthy.Add(p)
 		}
 	}
+}
+
+// speed is the score of a p95.
+func (d *Desk) speed(p95 time.Duration) float32 {
+	s := &d.book.Settings
+	return min(max(float32(s.Slow-p95)/float32(s.Slow-s.Fast), 0), 1)
+}
+
+// usualLatency is the mean score of those whose p95 is known, for those whose
+// is not; 1 if nobody's is.
+func (d *Desk) usualLatency() float32 {
+	sum, n := float32(0), 0
+	for _, p := range d.book.Order {
+		if x := &d.who[p]; x.p95 < sketch.Longest {
+			sum += d.speed(x.p95)
+			n++
+		}
+	}
+	if n == 0 {
+		return 1
+	}
+	return sum / float32(n)
 }
 
 // rank orders partners by what they bring on the whole, so that the order of a

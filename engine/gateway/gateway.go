@@ -84,6 +84,8 @@ func (g *Gateway) Serve(x *ingress.Exchange, f *ingress.Flusher) {
 		}
 	case len(path) > 3 && path[1] == 'e' && path[2] == '/':
 		g.event(x, f, c)
+	case len(path) > 3 && path[1] == 'n' && path[2] == '/':
+		g.notice(x, f, c)
 	case string(path) == "/healthz":
 		if g.allow(x, f, http1.GET) {
 			g.reply(x, f, 200, "ok\n", g.m.health)
@@ -128,6 +130,8 @@ var (
 	jsonType    = []byte("application/json")
 	jsonSuffix  = []byte("+json")
 	tokenPrefix = []byte("t=")
+	pricePrefix = []byte("p=")
+	lossPrefix  = []byte("l=")
 )
 
 // isJSON: no Content-Type means JSON (OpenRTB 2.6, 2.3); parameters are
@@ -159,7 +163,7 @@ func (g *Gateway) bid(x *ingress.Exchange, f *ingress.Flusher, c *carrier) {
 	id, known := c.identity.Of(r)
 	c.context.User = selection.User{ID: id, Known: known}
 	c.context.Debug = g.cfg.Debug && bytes.Equal(x.Req.Debug, debugYes)
-	c.context.Carrier = x
+	c.context.Carrier, c.context.Body, c.context.Arrived = x, x.Body, x.Arrived
 	c.message = serve.Message{Type: serve.BidRequest, Context: &c.context}
 	if e := g.engine.Load(); !e.submit(unit.Owner(uint64(id), e.shards), &c.message) {
 		g.unavailable(x, f, "mailbox full\n", g.m.mailboxFull)
@@ -182,11 +186,12 @@ func (g *Gateway) event(x *ingress.Exchange, f *ingress.Flusher, c *carrier) {
 	}
 	t := &c.context.Token
 	var status event.Status
-	c.context.TokenBuffer, status = c.signer.Parse(tokenOf(x.Req.Query), g.clock.Wall(), kind, t, c.context.TokenBuffer)
+	c.context.TokenBuffer, status = c.signer.Parse(parameter(x.Req.Query, tokenPrefix), g.clock.Wall(), kind, t, c.context.TokenBuffer)
 	if status != event.OK {
 		g.refuseToken(x, f, status)
 		return
 	}
+	readPrice(t, x.Req.Query)
 	c.context.Carrier = x
 	if x.Req.Method == http1.HEAD {
 		// A link preview or a checker: shown where the link leads, and counted as
@@ -202,8 +207,9 @@ func (g *Gateway) event(x *ingress.Exchange, f *ingress.Flusher, c *carrier) {
 	}
 }
 
-// tokenOf is the value of t in a query.
-func tokenOf(query []byte) []byte {
+// parameter is the value of a parameter of a query, of which the prefix is the
+// name and the equals sign.
+func parameter(query, prefix []byte) []byte {
 	for len(query) > 0 {
 		pair := query
 		if i := bytes.IndexByte(query, '&'); i >= 0 {
@@ -211,8 +217,8 @@ func tokenOf(query []byte) []byte {
 		} else {
 			query = nil
 		}
-		if bytes.HasPrefix(pair, tokenPrefix) {
-			return pair[len(tokenPrefix):]
+		if bytes.HasPrefix(pair, prefix) {
+			return pair[len(prefix):]
 		}
 	}
 	return nil

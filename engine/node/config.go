@@ -32,9 +32,13 @@ type Config struct {
 	Shard       ShardConfig   `yaml:"shard" help:"queues and tables of one shard"`
 	Budget      BudgetConfig  `yaml:"budget" help:"leases, reservations and the journal of money"`
 	Kafka       KafkaConfig   `yaml:"kafka" help:"a copy of every spend event to a topic, keyed by campaign, from the journal: at least once, whatever is down meanwhile; consumers drop repeats"`
+	Ledger      LedgerConfig  `yaml:"ledger" help:"what several nodes share to keep one budget: the database in which every grant and posting is; without it budgets are this process's own"`
+	Valkey      ValkeyConfig  `yaml:"valkey" help:"the count beside the ledger of what may still be granted; its loss costs time, never money; needed where ledger.url is set"`
+	Audit       AuditConfig   `yaml:"audit" help:"proof that the records of money were not changed since"`
 	Tokens      TokensConfig  `yaml:"tokens" help:"signing of the tracking URLs"`
 	Ranking     RankingConfig `yaml:"ranking" help:"what weighs beside the price, in percent; none of it changes what is bid or billed, but for the click rates of positions"`
 	Model       ModelConfig   `yaml:"model" help:"prediction of clicks and conversions"`
+	Demand      DemandConfig  `yaml:"demand" help:"bidders of others, who are asked for bids beside our own campaigns"`
 	Memory      MemoryConfig  `yaml:"memory" help:"Go's collector"`
 }
 
@@ -105,6 +109,27 @@ type KafkaConfig struct {
 	BufferBytes  strict.Bytes `yaml:"buffer_bytes" help:"their size in memory"`
 }
 
+// LedgerConfig finds the shared ledger.
+type LedgerConfig struct {
+	URL          DatabaseURL   `yaml:"url" help:"postgres://user@host:port/database of a PostgreSQL or CockroachDB that millrace migrate has prepared; empty: no shared ledger"`
+	Password     Secret        `yaml:"password" help:"password, where it is not in the URL"`
+	PasswordFile string        `yaml:"password_file" help:"a file that holds the password, instead"`
+	Lease        time.Duration `yaml:"lease" help:"how long a node may spend what it was granted after it last reached the ledger"`
+	Timeout      time.Duration `yaml:"timeout" help:"how long one call may take, with its repeats; its outcome is then unknown, and it is repeated"`
+	Connections  int           `yaml:"connections" help:"connections to the database"`
+}
+
+// ValkeyConfig finds the shared counter.
+type ValkeyConfig struct {
+	Addresses    []string      `yaml:"addresses" help:"host:port of one server, of some of a cluster, or of sentinels. In the environment: host:port,host:port"`
+	Sentinel     string        `yaml:"sentinel" help:"name of the primary, where the addresses are those of sentinels"`
+	Username     string        `yaml:"username" help:"user, where the server has users"`
+	Password     Secret        `yaml:"password" help:"password, where the server has one"`
+	PasswordFile string        `yaml:"password_file" help:"a file that holds the password, instead"`
+	TLS          bool          `yaml:"tls" help:"connect with TLS, trusting the system's certificates"`
+	Timeout      time.Duration `yaml:"timeout" help:"how long one call may take; its outcome is then unknown, and it is repeated"`
+}
+
 // TokensConfig signs tracking URLs.
 type TokensConfig struct {
 	TTL    time.Duration `yaml:"ttl" help:"how long a tracking URL is valid"`
@@ -145,6 +170,25 @@ type ModelConfig struct {
 type MemoryConfig struct {
 	Limit strict.Bytes `yaml:"limit" help:"soft limit of the process (GOMEMLIMIT); 0 is nine tenths of the container's limit where there is one"`
 	GC    int          `yaml:"gc" help:"GOGC percent"`
+}
+
+// DemandConfig says who else is asked for bids.
+type DemandConfig struct {
+	File        string        `yaml:"file" help:"demand file, YAML or JSON; empty: nobody is asked"`
+	Poll        time.Duration `yaml:"poll" help:"how often the demand file is looked at for changes; 0 is only on SIGHUP or POST /reload"`
+	Region      string        `yaml:"region" help:"this node's region: of a bidder's endpoints that of the same region is used"`
+	Parked      int           `yaml:"parked" help:"auctions of one shard that may wait for bidders; beyond it requests are decided from our own campaigns alone"`
+	LastAuction bool          `yaml:"last_auction" help:"nobody auctions our answers any further: a bidder that wins here has won, and is told at once"`
+	Notices     NoticesConfig `yaml:"notices" help:"calls of bidders' win, billing and loss URLs"`
+}
+
+// NoticesConfig bounds what bidders are told.
+type NoticesConfig struct {
+	Queue   int           `yaml:"queue" help:"notices of one shard that may wait; more are dropped and counted"`
+	Workers int           `yaml:"workers" help:"calls under way at once"`
+	Tries   int           `yaml:"tries" help:"how often a billing notice is sent until it is answered 200 or 204; win notices are tried 4 times, loss notices once"`
+	Age     time.Duration `yaml:"age" help:"after this long a notice is given up"`
+	Private bool          `yaml:"private" help:"notices may lead to loopback and private addresses: for tests and closed networks only, the URLs are bidders'"`
 }
 
 // SecretLenMin is the shortest signing secret Validate accepts.
@@ -189,10 +233,17 @@ func Default() Config {
 			JournalHold:      16 << 30,
 		},
 		Kafka:   KafkaConfig{Topic: "millrace.spend", BufferEvents: 1 << 15, BufferBytes: 32 << 20},
+		Ledger:  LedgerConfig{Lease: 30 * time.Second, Timeout: 5 * time.Second, Connections: 4},
+		Valkey:  ValkeyConfig{Timeout: 500 * time.Millisecond},
+		Audit:   AuditConfig{Enabled: true, Keep: 64 << 30},
 		Tokens:  TokensConfig{TTL: 24 * time.Hour},
 		Ranking: RankingConfig{Banner: 100, Video: 100, Audio: 100, Native: 100, AboveFold: 100, BelowFold: 100},
 		Model: ModelConfig{
 			Poll: 2 * time.Second, Refresh: time.Minute, Rollout: true, Explore: coldstart.Thompson.String(), Candidates: 200, Latency: 2 * time.Millisecond,
+		},
+		Demand: DemandConfig{
+			Poll: 2 * time.Second, Parked: 4096,
+			Notices: NoticesConfig{Queue: 8192, Workers: 64, Tries: 6, Age: 10 * time.Minute},
 		},
 		Memory: MemoryConfig{GC: 100},
 	}

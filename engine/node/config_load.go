@@ -219,12 +219,17 @@ func walk(v reflect.Value, prefix string, visit func(path string, f reflect.Stru
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		path := prefix + f.Tag.Get("yaml")
-		if f.Type.Kind() == reflect.Struct {
+		if isGroup(f.Type) {
 			walk(v.Field(i), path+".", visit)
 			continue
 		}
 		visit(path, f, v.Field(i))
 	}
+}
+
+// isGroup tells a group of fields from one of them.
+func isGroup(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t != reflect.TypeFor[Secret]()
 }
 
 func paths(fields []leaf) []string {
@@ -286,6 +291,8 @@ func (f leaf) set(text string) error {
 			return fmt.Errorf("%q is neither true nor false", text)
 		}
 		*p = b
+	case *Secret:
+		*p = NewSecret(text)
 	default: // text and types of text
 		f.value.SetString(text)
 	}

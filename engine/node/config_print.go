@@ -118,7 +118,7 @@ func mapping(v reflect.Value, prefix string, o PrintOptions) *yaml.Node {
 			key.HeadComment = f.Tag.Get("help")
 		}
 		var value *yaml.Node
-		if f.Type.Kind() == reflect.Struct {
+		if isGroup(f.Type) {
 			value = mapping(v.Field(i), prefix+name+".", o)
 		} else {
 			value = &yaml.Node{}

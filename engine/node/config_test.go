@@ -157,7 +157,17 @@ func TestValidateNamesField(t *testing.T) {
 		"kafka.partitions":       func(c *Config) { c.Kafka.Partitions = -1 },
 		"kafka.replication":      func(c *Config) { c.Kafka.Replication = 33 },
 		"kafka.buffer_events":    func(c *Config) { c.Kafka.BufferEvents = 1 },
+		"audit.keep":             func(c *Config) { c.Audit.Keep = -1 },
 		"kafka.buffer_bytes":     func(c *Config) { c.Kafka.BufferBytes = 1 },
+		"ledger.url":             func(c *Config) { c.Valkey.Addresses = []string{"a:1"} },
+		"valkey.addresses":       func(c *Config) { c.Ledger.URL, c.Data = "postgres://u@h/d", "d" },
+		"data":                   func(c *Config) { c.Ledger.URL, c.Valkey.Addresses = "postgres://u@h/d", []string{"a:1"} },
+		"ledger.password":        func(c *Config) { c.Ledger.Password = NewSecret(hidden) },
+		"ledger.password_file":   func(c *Config) { c.Ledger.Password, c.Ledger.PasswordFile = NewSecret("x"), "f" },
+		"ledger.lease":           func(c *Config) { c.Ledger.Lease = time.Second },
+		"ledger.timeout":         func(c *Config) { c.Ledger.Timeout = 0 },
+		"ledger.connections":     func(c *Config) { c.Ledger.Connections = 1 },
+		"valkey.timeout":         func(c *Config) { c.Valkey.Timeout = 0 },
 		"tokens.ttl":             func(c *Config) { c.Tokens.TTL = 0 },
 		"tokens.active":          func(c *Config) { c.Tokens.Active = 9 },
 		"tokens.keys[0].secret":  func(c *Config) { c.Tokens.Keys = []TokenKey{{1, NewSecret(hidden)}} },
@@ -212,7 +222,7 @@ func TestPrintedFileReadsBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, _, faults := Load(writeFile(t, b.String()), nil, nil)
-		got.Tokens.Keys, got.Model.Keys, got.Kafka.Brokers = nil, nil, nil // an empty list reads back as one, not as nil
+		got.Tokens.Keys, got.Model.Keys, got.Kafka.Brokers, got.Valkey.Addresses = nil, nil, nil, nil // an empty list reads back as one, not as nil
 		if faults != nil || !reflect.DeepEqual(got, c) {
 			t.Fatalf("%v\n%s", faults, b.String())
 		}
@@ -222,6 +232,8 @@ func TestPrintedFileReadsBack(t *testing.T) {
 func TestSecretsAreMaskedEverywhere(t *testing.T) {
 	c := Default()
 	c.Tokens.Keys = []TokenKey{{1, NewSecret(goodSecret)}}
+	c.Valkey.Password, c.Ledger.Password = NewSecret(goodSecret), NewSecret(goodSecret)
+	c.Ledger.URL = "postgres://u:" + goodSecret + "@db.example/money?sslmode=disable&password=" + goodSecret
 	var b bytes.Buffer
 	if err := c.WriteYAML(&b, PrintOptions{}); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,8 @@ package node
 import (
 	"errors"
 	"fmt"
+	"net/url"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -35,6 +37,74 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText takes the text as it stands.
 func (s *Secret) UnmarshalText(b []byte) error { s.text = string(b); return nil }
+
+// from is the secret itself, or what stands in the file without the line's end.
+func (s Secret) from(file string) (string, error) {
+	if file == "" {
+		return s.text, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimRight(string(text), "\r\n"), nil
+}
+
+// DatabaseURL names a database; no print shows the password in it.
+type DatabaseURL string
+
+// Reveal is the URL itself.
+func (u DatabaseURL) Reveal() string { return string(u) }
+
+// String hides the password.
+func (u DatabaseURL) String() string {
+	parsed, err := url.Parse(string(u))
+	if err != nil {
+		return hidden
+	}
+	if passwordOf(parsed) == "" {
+		return string(u)
+	}
+	setPassword(parsed, hidden)
+	return parsed.String()
+}
+
+// with is the URL with the password, if there is one.
+func (u DatabaseURL) with(password string) string {
+	parsed, err := url.Parse(string(u))
+	if err != nil || password == "" {
+		return string(u)
+	}
+	setPassword(parsed, password)
+	return parsed.String()
+}
+
+// passwordParameter is where a database's URL may have its password, too.
+const passwordParameter = "password"
+
+func passwordOf(u *url.URL) string {
+	if password, given := u.User.Password(); given {
+		return password
+	}
+	return u.Query().Get(passwordParameter)
+}
+
+func setPassword(u *url.URL, password string) {
+	if query := u.Query(); query.Has(passwordParameter) {
+		query.Del(passwordParameter)
+		u.RawQuery = query.Encode()
+	}
+	u.User = url.UserPassword(u.User.Username(), password)
+}
+
+// GoString hides the password from %#v.
+func (u DatabaseURL) GoString() string { return strconv.Quote(u.String()) }
+
+// MarshalText hides the password.
+func (u DatabaseURL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+// UnmarshalText takes the text as it stands.
+func (u *DatabaseURL) UnmarshalText(b []byte) error { *u = DatabaseURL(b); return nil }
 
 // ParseCPUs reads a CPU list as taskset writes it: "0,2,4-7".
 func ParseCPUs(s string) ([]int, error) {

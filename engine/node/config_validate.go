@@ -41,6 +41,15 @@ func (l *faultList) sized(field string, v, low, high strict.Bytes) {
 	}
 }
 
+// addresses reports what is no host and port.
+func (l *faultList) addresses(field string, list []string, example string) {
+	for i, a := range list {
+		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {
+			l.add(fmt.Sprintf("%s[%d]", field, i), fmt.Sprintf("%q is not an address", a), "write host:port, e.g. "+example)
+		}
+	}
+}
+
 // Validate lists every fault of the values themselves, in the order of the
 // fields. Whether ports are free and folders writable is the machine's affair:
 // Start finds out, and `millrace doctor` tells beforehand.
@@ -61,9 +70,12 @@ func (c Config) Validate() strict.Faults {
 	c.Shard.validate(l)
 	c.Budget.validate(l)
 	c.Kafka.validate(l)
+	c.validateShared(l)
+	l.sized("audit.keep", c.Audit.Keep, 0, 1<<50)
 	c.Tokens.validate(l)
 	c.Ranking.validate(l)
 	c.Model.validate(l)
+	c.Demand.validate(l)
 	if c.Memory.Limit != 0 {
 		l.sized("memory.limit", c.Memory.Limit, 64<<20, 1<<50)
 	}

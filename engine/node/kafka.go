@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"time"
 
@@ -59,11 +58,7 @@ func (n *Node) stopKafka(ctx context.Context) error {
 }
 
 func (c KafkaConfig) validate(l *faultList) {
-	for i, b := range c.Brokers {
-		if host, port, err := net.SplitHostPort(b); err != nil || host == "" || port == "" {
-			l.add(fmt.Sprintf("kafka.brokers[%d]", i), fmt.Sprintf("%q is not an address", b), "write host:port, e.g. kafka-1.example.com:9092")
-		}
-	}
+	l.addresses("kafka.brokers", c.Brokers, "kafka-1.example.com:9092")
 	if !topicName(c.Topic) {
 		l.add("kafka.topic", fmt.Sprintf("%q is not a topic's name", c.Topic), "use 1 to 249 letters, digits, dots, - and _")
 	}

@@ -22,8 +22,10 @@ import (
 	"millrace/netio/admin"
 	"millrace/netio/ingress"
 	"millrace/shards"
+	"millrace/state/audit"
 	"millrace/state/campaign"
 	"millrace/state/outbox"
+	"millrace/state/refund"
 	"millrace/state/store"
 	"millrace/state/store/embedded"
 	"millrace/state/store/kafka"
@@ -44,7 +46,10 @@ type Node struct {
 
 	journal *outbox.Journal
 	kafka   *kafka.Drain
-	budgets *embedded.Store
+	audit   *audit.Drain // nil: none
+	refunds *refund.Desk
+	budgets store.BudgetStore
+	shared  *shared // nil: the budgets are this process's own
 	group   *shards.Group[serve.Message]
 	cores   []*serve.Core
 	gate    *gateway.Gateway
@@ -52,6 +57,7 @@ type Node struct {
 	admin   *admin.Server
 	catalog *campaign.Watcher
 	models  *models
+	demand  *demandSide
 
 	stopOnce sync.Once
 	stopErr  error
@@ -88,13 +94,20 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := n.openMoney(o.files); err != nil {
+	if err := n.openMoney(ctx, o.files); err != nil {
 		return err
 	}
 	if err := n.startKafka(); err != nil {
 		return err
 	}
+	if err := n.startAudit(o.files); err != nil {
+		return err
+	}
+	n.openRefunds(o.files)
 	if err := n.newModels(); err != nil {
+		return err
+	}
+	if err := n.newDemand(); err != nil {
 		return err
 	}
 	if err := n.listen(keys); err != nil {
@@ -107,6 +120,9 @@ func (n *Node) start(ctx context.Context, o Options) error {
 		return err
 	}
 	if err := n.awaitLeases(ctx); err != nil {
+		return err
+	}
+	if err := n.demand.start(ctx); err != nil {
 		return err
 	}
 	if err := n.listenAdmin(o); err != nil {
@@ -147,7 +163,7 @@ func (n *Node) openData() error {
 	return nil
 }
 
-func (n *Node) openMoney(files outbox.FS) error {
+func (n *Node) openMoney(ctx context.Context, files outbox.FS) error {
 	c := outbox.Default()
 	c.Dir = n.dataFolder + "/journal"
 	c.Node = unit.NodeID(n.cfg.NodeID)
@@ -158,6 +174,9 @@ func (n *Node) openMoney(files outbox.FS) error {
 	c.TokenTTL = n.cfg.Tokens.TTL
 	c.Wall, c.FS = n.clock.Wall, files
 	c.Alarm = func(err error) { n.log.Error("journal", "error", err) }
+	if err := n.openShared(ctx, &c); err != nil {
+		return err
+	}
 	started := n.clock.Mono()
 	journal, err := outbox.Open(c)
 	if err != nil {
@@ -165,8 +184,16 @@ func (n *Node) openMoney(files outbox.FS) error {
 	}
 	n.journal = journal
 	n.log.Info("journal recovered", "epoch", journal.Epoch(), "took", n.clock.Mono().Sub(started))
-	n.budgets, err = embedded.Open(journal, n.clock.Wall, n.deliver)
-	return err
+	if n.shared != nil {
+		n.budgets, err = n.startShared()
+		return err
+	}
+	own, err := embedded.Open(journal, n.clock.Wall, n.deliver)
+	if err != nil {
+		return err
+	}
+	n.budgets = own
+	return nil
 }
 
 // deliver passes a reply of the budget store to the shard that asked. A full
@@ -212,6 +239,8 @@ func (n *Node) coreConfig() serve.Config {
 	c.Ladder.CostMax = n.cfg.Model.Latency
 	c.Maturity = n.models.machine.Plan().Maturity
 	c.Clock = n.clock
+	c.Demand.Seed = rand.Uint64()
+	c.ParkedMax, c.LastAuction, c.Notices = n.cfg.Demand.Parked, n.cfg.Demand.LastAuction, n.demand.notices
 	return c
 }
 
@@ -254,6 +283,7 @@ func (n *Node) startShards(ctx context.Context, keys *event.Keyring) error {
 		n.log.Info("shard started", "pinning", p.String())
 	}
 	n.gate.Attach(n.group.Submit, n.group.Len())
+	n.measureBrokers()
 	return nil
 }
 
@@ -325,17 +355,23 @@ func (n *Node) Addr() net.Addr { return n.ingress.Addr() }
 // AdminAddr is where the admin server listens.
 func (n *Node) AdminAddr() net.Addr { return n.admin.Addr() }
 
-// Reload reads the catalog and the model's bundle again. A faulty file changes
+// Reload reads the catalog, the model's bundle and the demand file again. A faulty file changes
 // nothing, and its faults are the error.
 func (n *Node) Reload() error {
 	err := n.catalog.Reload()
-	if n.cfg.Model.Bundle == "" {
+	if n.cfg.Model.Bundle == "" && n.demand.watcher == nil {
 		return err
 	}
 	if errors.Is(err, campaign.ErrNoFile) {
-		err = nil // the bundle is what there is to reload
+		err = nil // there are other files to reload
 	}
-	return errors.Join(err, n.models.reload(context.Background()))
+	if n.cfg.Model.Bundle != "" {
+		err = errors.Join(err, n.models.reload(context.Background()))
+	}
+	if n.demand.watcher != nil {
+		err = errors.Join(err, n.demand.watcher.Reload())
+	}
+	return err
 }
 
 // Stop ends the node: no new bids, requests in flight answered, money returned,
@@ -358,6 +394,9 @@ func (n *Node) stop(ctx context.Context) error {
 	if n.models != nil {
 		n.models.close()
 	}
+	if n.demand != nil {
+		keep(n.demand.stop(ctx)) // nobody waits for bidders any more
+	}
 	if n.ingress != nil {
 		keep(n.ingress.Shutdown(ctx))
 	}
@@ -365,11 +404,20 @@ func (n *Node) stop(ctx context.Context) error {
 		keep(n.drain(ctx))
 		keep(n.group.Stop(ctx))
 	}
-	if n.budgets != nil {
+	if n.demand != nil {
+		keep(n.demand.stopNotices(ctx))
+	}
+	switch {
+	case n.shared != nil:
+		keep(n.stopShared(ctx))
+	case n.budgets != nil:
 		keep(n.budgets.Close())
 	}
 	if n.kafka != nil {
 		keep(n.stopKafka(ctx))
+	}
+	if n.audit != nil {
+		keep(n.audit.Stop())
 	}
 	if n.journal != nil {
 		keep(n.journal.Close())

@@ -18,22 +18,28 @@ import (
 func (n *Node) listenAdmin(o Options) error {
 	c := admin.Default()
 	c.Listen = n.cfg.Admin
-	var err error
-	n.admin, err = admin.Listen(c, admin.Sources{
+	sources := admin.Sources{
 		Version:   o.Version,
 		Metrics:   n.registry.WritePrometheus,
 		Config:    func() any { return n.cfg.View() },
 		Campaigns: func(ctx context.Context) (any, error) { return n.Campaigns(ctx) },
 		Campaign:  n.campaign,
 		Shards:    func(ctx context.Context) (any, error) { return n.shardStatus(ctx) },
+		Store:     func(context.Context) (any, error) { return n.Store(), nil },
 		Models:    func(ctx context.Context) (any, error) { return n.Models(ctx) },
 		Promote:   n.PromoteModel,
 		Rollback:  n.RollbackModel,
+		Refund:    n.Refund,
 		Ready:     n.readiness,
 		Reload:    n.Reload,
 		Level:     o.Level,
 		Logger:    n.log,
-	})
+	}
+	if n.demand.watcher != nil {
+		sources.Demand = func(ctx context.Context) (any, error) { return n.Demand(ctx) }
+	}
+	var err error
+	n.admin, err = admin.Listen(c, sources)
 	return err
 }
 
@@ -43,6 +49,9 @@ func (n *Node) readiness() error {
 	}
 	if err := n.journal.Err(); err != nil {
 		return fmt.Errorf("the journal failed; serving house ads only: %w", err)
+	}
+	if n.shared != nil && n.shared.store.Status().Fenced {
+		return errors.New("the ledger has given up on this life of the node; serving house ads only until a restart")
 	}
 	return nil
 }

@@ -175,6 +175,16 @@ func (s *Selector) setCurrencies() {
 // response has one.
 func (s *Selector) RestrictCurrency(c unit.Currency) { s.currencies[0], s.currencyN = c, 1 }
 
+// Currencies are those that a bid may have: the request's, or one where an
+// earlier impression's bid has set it.
+func (s *Selector) Currencies() []unit.Currency { return s.currencies[:s.currencyN] }
+
+// Weigh is the rank of a bidder's bid beside creatives of other formats: its price
+// by the weight of its format, and of no quality but the usual.
+func (s *Selector) Weigh(m openrtb.MediaType, price unit.CPMMicros) unit.CPMMicros {
+	return weigh(price.PerImpression(), float32(s.catalog.cfg.Format[m])).CPM()
+}
+
 // HousePrice is what a house ad bids where there is no floor: nobody pays it,
 // but exchanges drop bids of nothing.
 const HousePrice unit.CPMMicros = 10_000

@@ -18,7 +18,14 @@ func (c *Core) answer(x *Context) {
 	r := &d.answer
 	bids := r.Bids[:0]
 	for i := range d.winners {
-		bids = insertBid(bids, c.openrtbBid(x, &d.winners[i]))
+		if w := &d.winners[i]; w.call == nil {
+			bids = insertBid(bids, c.openrtbBid(x, w))
+		}
+	}
+	for i := range d.winners {
+		if w := &d.winners[i]; w.call != nil {
+			bids = insertTheirs(bids, c.theirBid(x, w))
+		}
 	}
 	*r = openrtb.Response{ID: x.Request.ID, NBR: openrtb.NoReason, Bids: bids}
 	if len(bids) > 0 {
@@ -43,6 +50,20 @@ func insertBid(bids []openrtb.Bid, b openrtb.Bid) []openrtb.Bid {
 		i--
 	}
 	bids[i] = b
+	return bids
+}
+
+// insertTheirs keeps bids passed on of one seatbid together, behind the others.
+func insertTheirs(bids []openrtb.Bid, b openrtb.Bid) []openrtb.Bid {
+	at := len(bids)
+	for i := range bids {
+		if bids[i].Beside(&b) {
+			at = i + 1
+		}
+	}
+	bids = append(bids, b)
+	copy(bids[at+1:], bids[at:])
+	bids[at] = b
 	return bids
 }
 

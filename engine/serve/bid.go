@@ -20,9 +20,12 @@ type decision struct {
 	lost    [selection.ReasonCount]uint32
 	winners []winner
 	texts   []byte // what winners point into, by offset
+	plain   []byte // a bidder's text, decoded, and with its macros filled in
+	filled  []byte
 	render  renderer
 	answer  openrtb.Response
 	trace   trace
+	offers  offersOf
 }
 
 // winner is the bid that has an impression. Spans are into decision.texts.
@@ -37,6 +40,15 @@ type winner struct {
 	id, adm  span
 	currency unit.Currency
 	protocol openrtb.Protocol
+	accounts [2]int32 // that pay
+
+	// Of an offer: the bidder's call and which of its bids, what it is worth in
+	// the auction's currency, what the bidder pays and what would have been
+	// enough, both in the bid's currency, and our notices.
+	call                 *call
+	theirs               int
+	worth, pays, minimum unit.CPMMicros
+	nurl, burl, lurl     span
 }
 
 type span struct{ from, to int }
@@ -73,8 +85,6 @@ func (d *decision) reset() {
 
 // bid decides a request and answers it.
 func (c *Core) bid(x *Context) {
-	d := &c.decision
-	d.reset()
 	if c.sel == nil {
 		// Readiness is withheld until the catalog is loaded; who asks all the
 		// same hears when to come back.
@@ -82,21 +92,41 @@ func (c *Core) bid(x *Context) {
 		c.fx.Reply(x)
 		return
 	}
+	if c.demand != nil && c.ask(x) {
+		return
+	}
+	c.settle(x, nil)
+	c.fx.Reply(x)
+}
+
+// settle decides a request and writes the answer: with the offers of bidders, or
+// without (nil).
+func (c *Core) settle(x *Context, a *parked) {
+	d := &c.decision
 	now, wall := c.shard.Now(), c.shard.Wall()
 	d.by = c.choose(x)
 	c.board.Request()
-	c.sel.Begin(&x.Request, x.User, d.by, now, wall)
-	for i := range x.Request.Imp {
-		c.decide(x, i)
+	c.gather(x, a)
+	for {
+		d.reset()
+		c.sel.Begin(&x.Request, x.User, d.by, now, wall)
+		for i := range x.Request.Imp {
+			c.decide(x, i)
+		}
+		if a == nil || !c.regroup(a) {
+			break
+		}
 	}
 	c.chose(x, d.by)
 	c.countDecision(x)
 	c.answer(x)
-	c.fx.Reply(x)
+	if a != nil {
+		c.tellBidders(x, a)
+	}
 }
 
-// decide runs one impression's auction: candidates in the total order, the
-// first that is admitted, funded and rendered wins.
+// decide runs one impression's auction: candidates and offers in the total order,
+// the first that is admitted, funded and rendered wins.
 func (c *Core) decide(x *Context, i int) {
 	d := &c.decision
 	imp := &x.Request.Imp[i]
@@ -106,8 +136,22 @@ func (c *Core) decide(x *Context, i int) {
 	c.sel.BeginImp(imp)
 	looked := 0
 	d.choice = c.sel.Explore(&c.explorer, &d.lost)
+	var offers []auction.Offer
+	if d.offers.on {
+		offers = d.offers.list.On(i)
+	}
 	for {
 		b, ok := c.sel.Next(&d.lost)
+		if len(offers) > 0 {
+			if !ok {
+				b = nil
+			}
+			if offers, ok = c.before(x, i, b, offers); ok {
+				d.lost[selection.LostToHigherBid] += uint32(max(c.sel.Candidates()-looked, 0))
+				break
+			}
+			ok = b != nil
+		}
 		if !ok {
 			break
 		}
@@ -130,6 +174,22 @@ func (c *Core) decide(x *Context, i int) {
 	}
 }
 
+// before lets the offers that precede a line item's bid (nil: there is none) have
+// the impression, in their order, and reports whether one has it. The rest is
+// returned.
+func (c *Core) before(x *Context, i int, b *auction.Bid, offers []auction.Offer) (rest []auction.Offer, won bool) {
+	for {
+		o, behind := c.headOf(offers)
+		if o == nil || b != nil && !o.Beats(b, c.rankOf(b)) {
+			return offers, false
+		}
+		if c.take(x, i, o, b, behind) {
+			return behind, true
+		}
+		offers = behind
+	}
+}
+
 // try takes a bid through admission, money and markup. Only with Won has
 // anything changed.
 func (c *Core) try(x *Context, i int, b *auction.Bid) selection.Reason {
@@ -148,7 +208,7 @@ func (c *Core) try(x *Context, i int, b *auction.Bid) selection.Reason {
 		c.count(c.m.refused[refused])
 		return selection.NoFunds
 	}
-	w := winner{imp: i, bid: *b, place: place, win: win, currency: l.Currency, policy: c.policy(c.decision.by, b.Creative), group: c.sel.Group()}
+	w := winner{imp: i, bid: *b, place: place, win: win, currency: l.Currency, policy: c.policy(c.decision.by, b.Creative), group: c.sel.Group(), accounts: accounts}
 	if !c.renderBid(x, &w) {
 		c.broker.Cancel(&win, accounts, b.Price, pool)
 		return selection.NoMarkup

@@ -3,6 +3,7 @@ package serve
 import (
 	"millrace/codec/event"
 	"millrace/codec/openrtb"
+	"millrace/codec/unit"
 	"millrace/engine/selection"
 )
 
@@ -11,12 +12,24 @@ type Context struct {
 	// Request and User are a bid request's. Request points into its body.
 	Request openrtb.BidRequest
 	User    selection.User
+	// Body is what Request points into; bidders' requests are made of it. Arrived
+	// is when it did, 0 for just now.
+	Body    []byte
+	Arrived unit.MonoTime
 	// Debug asks for an explanation of the decision.
 	Debug bool
 
 	// Token is an event's. Its Landing points into TokenBuffer.
+	// Notice is which of a sale's notices it is, with the exchange's reason for a
+	// loss.
+	Notice event.Notice
+	Loss   openrtb.LossReason
+
 	Token       event.Token
 	TokenBuffer []byte
+
+	// sold: the bidder's own notice is to be given when the record is durable.
+	sold bool
 
 	Answer Answer
 

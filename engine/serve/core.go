@@ -4,8 +4,10 @@ import (
 	"time"
 
 	"millrace/codec/event"
+	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 	"millrace/engine/budget"
+	"millrace/engine/demand"
 	"millrace/engine/pace"
 	"millrace/engine/selection"
 	"millrace/models/coldstart"
@@ -66,6 +68,18 @@ type Config struct {
 	// Maturity is how long after its bid an event still counts for or against a
 	// model on trial.
 	Maturity time.Duration
+	// Demand says how bidders are chosen, where there is a demand file.
+	Demand demand.Config
+	// ParkedMax bounds the auctions that wait for bidders; beyond it requests are
+	// decided from our own campaigns alone.
+	ParkedMax int
+	// LastAuction: nobody auctions what we answer any more, so a bidder has won when
+	// it has won here. Otherwise the exchange's notices tell.
+	LastAuction bool
+	// Parents of categories, for block lists; nil knows of none but IAB 1.0's.
+	Parents *openrtb.Parents
+	// Notices takes what bidders are to be told; nil drops it.
+	Notices Notifier
 	// Clock tells what a batch of decisions cost; time itself is the shard's.
 	Clock shards.Clock
 }
@@ -78,7 +92,7 @@ func Default() Config {
 		PublicURL: "http://127.0.0.1:8080", TokenTTL: 24 * time.Hour, EventsPendingMax: 1 << 16,
 		FundsWait: 200 * time.Millisecond, RatesEvery: time.Second, SweepEvery: 100 * time.Millisecond, SweepSlots: 4096,
 		Budget: budget.Default(), Caps: profile.Default(), Users: profile.DefaultUsers(),
-		Ladder: ladder.Default(), Explore: explore, Maturity: 30 * time.Minute, Clock: shards.SystemClock(),
+		Ladder: ladder.Default(), Explore: explore, Maturity: 30 * time.Minute, Demand: demand.Default(), ParkedMax: 4096, Clock: shards.SystemClock(),
 	}
 }
 
@@ -105,6 +119,8 @@ type Core struct {
 	explorer   coldstart.Explorer
 	batch      batchCost
 
+	demand   *fanout // nil: no bidders
+	told     told
 	decision decision
 	pending  acks
 	waits    waits
@@ -165,6 +181,16 @@ func (c *Core) Handle(m *Message) {
 		c.remember(m.User, m.Event, m.Line, m.ID)
 	case Pace:
 		c.board.Handle(&m.Pace)
+	case Socket:
+		if c.demand != nil {
+			c.demand.bidders.Ready(c.shard.Now()) // EndBatch takes what has come
+		}
+	case Demand:
+		if c.demand != nil {
+			c.demand.desk.Handle(&m.Demand, c.shard.Now())
+		}
+	case Notice:
+		c.noticed(m.Context)
 	case Wake:
 		// EndBatch looks at the journal.
 	}
@@ -187,6 +213,13 @@ func (c *Core) Timer(kind uint8, arg uint64) {
 			c.sel.FitTiers()
 		}
 		c.shard.After(c.cfg.RatesEvery, timerTiers, 0)
+	case timerCutoff:
+		c.cutoff(arg)
+	case timerBidders:
+		c.demand.tick = 0 // EndBatch ticks
+	case timerDemand:
+		c.demand.desk.Tick(c.shard.Now())
+		c.shard.After(demand.Every, timerDemand, 0)
 	case timerFunds:
 		c.waits.armed = false // EndBatch looks at what waits
 	default:
@@ -196,6 +229,7 @@ func (c *Core) Timer(kind uint8, arg uint64) {
 
 // EndBatch lets the effects of a batch leave.
 func (c *Core) EndBatch() {
+	c.endDemand()
 	c.tellLadder()
 	c.postAgain()
 	c.broker.EndBatch()
@@ -260,6 +294,11 @@ func (fx *brokerEffects) SendBudget(to unit.ShardID, m *budget.Message) bool {
 
 func (fx *brokerEffects) SendPace(to unit.ShardID, m *pace.Message) bool {
 	fx.out = Message{Type: Pace, Pace: *m}
+	return fx.shard.Send(to, &fx.out)
+}
+
+func (fx *brokerEffects) SendDemand(to unit.ShardID, m *demand.Message) bool {
+	fx.out = Message{Type: Demand, Demand: *m}
 	return fx.shard.Send(to, &fx.out)
 }
 

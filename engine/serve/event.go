@@ -11,6 +11,7 @@ import (
 // event decides about a verified token and answers once that is durable.
 func (c *Core) event(x *Context) {
 	t := &x.Token
+	x.sold = false
 	if t.Test {
 		// Rule 19: never billed, budgeted or reported. The user's browser gets
 		// what it would get.
@@ -46,9 +47,12 @@ func (c *Core) decided(x *Context, outcome budget.Outcome, pos uint64) {
 		return
 	case budget.Posted, budget.PostedLate, budget.Recorded, budget.Unfunded:
 		c.observe(t, outcome)
+	case budget.Resold:
+		x.sold = len(t.Landing) > 0
 	}
 	x.RespondEvent()
 	if pos == 0 {
+		c.billed(x)
 		c.fx.Reply(x)
 		return
 	}
@@ -124,6 +128,7 @@ func (c *Core) acknowledge() {
 		if !ok {
 			break
 		}
+		c.billed(x)
 		c.fx.Reply(x)
 	}
 	if alive {

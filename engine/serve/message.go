@@ -4,6 +4,7 @@ import (
 	"millrace/codec/event"
 	"millrace/codec/unit"
 	"millrace/engine/budget"
+	"millrace/engine/demand"
 	"millrace/engine/pace"
 	"millrace/engine/selection"
 )
@@ -21,18 +22,21 @@ const (
 	Wake
 	Pace
 	Groups
+	Socket
+	Demand
+	Notice
 
 	kindCount
 )
 
 // KindNames names the kinds in metrics.
-var KindNames = []string{"bid", "event", "budget", "rates", "seen", "wake", "pace", "groups"}
+var KindNames = []string{"bid", "event", "budget", "rates", "seen", "wake", "pace", "groups", "socket", "demand", "notice"}
 
 // Message is what a shard's mailbox carries. Which fields count depends on
 // the kind.
 type Message struct {
 	Type    Kind
-	Context *Context         // BidRequest, Event
+	Context *Context         // BidRequest, Event, Notice
 	Budget  budget.Message   // Budget
 	Counts  selection.Counts // Rates, Groups
 	ID      unit.CreativeID  // Rates, Seen
@@ -41,6 +45,7 @@ type Message struct {
 	Event   event.Kind       // Seen
 	Pace    pace.Message     // Pace
 	Group   event.Group      // Groups
+	Demand  demand.Message   // Demand
 }
 
 // Kind is the message's kind, for the shard's metrics.
@@ -53,12 +58,15 @@ const (
 	timerFunds
 	timerPace
 	timerTiers
+	timerCutoff
+	timerBidders
+	timerDemand
 
 	timerCount
 )
 
 // TimerNames names the timers in metrics.
-var TimerNames = []string{"budget-tick", "budget-flush", "budget-work", "rates", "sweep", "funds", "pace", "tiers"}
+var TimerNames = []string{"budget-tick", "budget-flush", "budget-work", "rates", "sweep", "funds", "pace", "tiers", "cutoff", "bidders", "demand"}
 
 func init() {
 	// Names are indexed by kind: a kind without a name would be counted under

@@ -2,11 +2,14 @@ package serve
 
 import (
 	"millrace/codec/event"
+	"millrace/codec/openrtb"
 	"millrace/engine/budget"
+	"millrace/engine/demand"
 	"millrace/engine/selection"
 	"millrace/models/coldstart"
 	"millrace/models/ladder"
 	"millrace/models/rollout"
+	"millrace/netio/dsp"
 	"millrace/shards"
 )
 
@@ -29,6 +32,17 @@ type Metrics struct {
 	tiers              [coldstart.Tiers]shards.Counter
 	scored             shards.Counter
 	predictionsFailed  shards.Counter
+
+	asks, asksFull, asksNobody, asksUnsendable    shards.Counter
+	callsSent                                     [dsp.Refusals]shards.Counter
+	callsEnded                                    [demand.Outcomes]shards.Counter
+	answers                                       [openrtb.Malformed + 1]shards.Counter
+	answersMisnamed                               shards.Counter
+	bids                                          [openrtb.RejectReasons]shards.Counter
+	offersBelow, offersNoCurrency, offersWon      shards.Counter
+	collected, collectedEarly                     shards.Counter
+	notices                                       [3]shards.Counter
+	noticesDropped, noticesRepeated, noticesWrong shards.Counter
 }
 
 // NewMetrics defines the counters. Calling it again for one registry gives the
@@ -49,6 +63,7 @@ func NewMetrics(r *shards.Registry) *Metrics {
 	}
 	m.scored = counter("ads_scored", "Creatives that a model scored.")
 	m.predictionsFailed = counter("predictions_failed", "Decisions in which a score was no rate.")
+	m.defineDemand(counter)
 	for i := range m.rungs {
 		rung := shards.Label{Name: "rung", Value: ladder.Rung(i).String()}
 		m.rungs[i] = counter("model_decisions", "Decisions with a model in force, by how they predicted.", rung)

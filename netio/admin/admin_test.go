@@ -75,7 +75,7 @@ func (n *node) sources() Sources {
 func start(t *testing.T, src Sources) *Server {
 	t.Helper()
 	cfg := Default()
-	cfg.Listen = "127.0.0.1:0"
+	cfg.Listen, cfg.BodyBytesMax = "127.0.0.1:0", 1<<16
 	s, err := Listen(cfg, src)
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +210,7 @@ func TestNotReadyAndRefusedReload(t *testing.T) {
 
 func TestAbsentSources(t *testing.T) {
 	s := start(t, Sources{})
-	for _, path := range []string{"/config", "/campaigns", "/campaigns/x", "/shards", "/models", "/log/level"} {
+	for _, path := range []string{"/config", "/campaigns", "/campaigns/x", "/shards", "/store", "/models", "/log/level"} {
 		if status, _, _ := do(t, s, "GET", path, ""); status != 501 {
 			t.Errorf("%s: %d, want 501", path, status)
 		}

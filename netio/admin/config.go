@@ -16,7 +16,7 @@ import (
 type Config struct {
 	// Listen is host:port. Port 0 takes a free one.
 	Listen string
-	// BodyBytesMax caps a request body (PUT /log/level is the largest).
+	// BodyBytesMax caps a request body (a list of wins to refund is the largest).
 	BodyBytesMax int
 	// IdleTimeout closes a keep-alive connection that asks nothing.
 	IdleTimeout time.Duration
@@ -30,7 +30,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Listen:        "127.0.0.1:8081",
-		BodyBytesMax:  64 << 10,
+		BodyBytesMax:  4 << 20,
 		IdleTimeout:   2 * time.Minute,
 		ReadTimeout:   30 * time.Second,
 		ReloadTimeout: time.Minute,
@@ -78,10 +78,16 @@ type Sources struct {
 	Campaign func(ctx context.Context, id string) (any, error)
 	// Shards lists the shards; by convention []ShardStatus.
 	Shards func(ctx context.Context) (any, error)
+	// Store tells how budgets are kept, and with whom.
+	Store func(ctx context.Context) (any, error)
 	// Models shows what predicts. Promote and Rollback are an operator's steps of
 	// a model on trial.
 	Models            func(ctx context.Context) (any, error)
 	Promote, Rollback func(ctx context.Context) error
+	// Refund takes postings back; ErrInvalid where the request is to blame.
+	Refund func(ctx context.Context, r *Refund) (*RefundAnswer, error)
+	// Demand shows the bidders: tiers, health, latencies, circuits.
+	Demand func(ctx context.Context) (any, error)
 	// Ready is nil when the node can take traffic, else why not.
 	Ready func() error
 	// Reload re-reads the catalog and the model; its error lists the faults.

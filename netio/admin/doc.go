@@ -1,6 +1,6 @@
 // Package admin is the operator's door: an HTTP server on its own port
 // (loopback by default) that shows what the node is doing and lets an operator
-// reload the catalog and change the log level. It owns its listener, its
+// reload the catalog, refund postings and change the log level. It owns its listener, its
 // connections and its routes, and nothing else: everything it shows comes from
 // the functions in Sources, so it imports no engine package and any goroutine
 // of it may be slow without a shard noticing.
@@ -11,9 +11,12 @@
 //	GET  /campaigns           every campaign: lines, wins, live spend
 //	GET  /campaigns/{id}      one, by name or by id
 //	GET  /shards              shards: pinning, queues
+//	GET  /store               budgets: embedded or shared, what ledger and counter do
 //	GET  /models              models: versions, trial, ladder, refusals
+//	GET  /demand              bidders: tiers, health, latencies, circuits
 //	POST /models/promote      a model's trial goes a stage further
 //	POST /models/rollback     a model's trial ends
+//	POST /refunds             postings are taken back
 //	GET  /healthz, /readyz    200, or 503 with a reason
 //	GET  /log/level, PUT      runtime log level
 //	POST /reload              same as SIGHUP

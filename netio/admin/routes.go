@@ -19,8 +19,8 @@ import (
 const metricsContentType = "text/plain; version=0.0.4; charset=utf-8"
 
 var index = []string{
-	"GET /metrics", "GET /config", "GET /campaigns", "GET /campaigns/{id}", "GET /shards", "GET /models",
-	"POST /models/promote", "POST /models/rollback", "GET /healthz",
+	"GET /metrics", "GET /config", "GET /campaigns", "GET /campaigns/{id}", "GET /shards", "GET /store", "GET /models", "GET /demand",
+	"POST /models/promote", "POST /models/rollback", "POST /refunds", "GET /healthz",
 	"GET /readyz", "GET /log/level", "PUT /log/level", "POST /reload", "GET /debug/pprof/",
 }
 
@@ -49,9 +49,12 @@ func (s *Server) routes() {
 	h.GET("/campaigns", s.list("campaigns", s.src.Campaigns))
 	h.GET("/campaigns/:id", s.campaign)
 	h.GET("/shards", s.list("shards", s.src.Shards))
+	h.GET("/store", s.list("store", s.src.Store))
 	h.GET("/models", s.list("models", s.src.Models))
+	h.GET("/demand", s.list("demand side", s.src.Demand))
 	h.POST("/models/promote", s.step("promote", s.src.Promote))
 	h.POST("/models/rollback", s.step("rollback", s.src.Rollback))
+	h.POST("/refunds", s.refund)
 	h.GET("/log/level", s.level)
 	h.PUT("/log/level", s.setLevel)
 	h.POST("/reload", s.reload)

@@ -80,21 +80,25 @@ func (d *Drain) Step() error {
 func (d *Drain) block(ctx context.Context) error {
 	for n := 0; n < blockRecords && (n == 0 || d.tail.Ready()); n++ {
 		rec, pos, err := d.tail.Next(ctx)
-		gap := (*outbox.Gap)(nil)
-		switch {
-		case errors.As(err, &gap):
-			d.gaps.Add(1)
-			err = d.chain.Gap(gap.From, gap.To)
-		case err != nil && n > 0:
-			return errors.Join(d.seal(), err)
-		case err == nil:
+		if err == nil {
 			err = d.chain.Append(rec, pos)
+		} else {
+			err = d.missing(err)
 		}
 		if err != nil {
-			return err
+			return errors.Join(d.seal(), err)
 		}
 	}
 	return d.seal()
+}
+
+// missing takes a tail's error: a gap is noted, and passed.
+func (d *Drain) missing(err error) error {
+	if gap := (*outbox.Gap)(nil); errors.As(err, &gap) {
+		d.gaps.Add(1)
+		return d.chain.Gap(gap.From, gap.To)
+	}
+	return err
 }
 
 func (d *Drain) seal() error {

@@ -16,6 +16,9 @@ import (
 // writing a checkpoint then.
 const replayCheckpointBytes = 4 << 20
 
+// epochGap is left to the lives of another folder of the node.
+const epochGap = 1000
+
 // Open recovers the journal in cfg.Dir, starts a new epoch in a new segment,
 // and begins to take records.
 func Open(cfg Config) (*Journal, error) {
@@ -85,7 +88,11 @@ func (j *Journal) start() error {
 	if j.previous == 0 {
 		j.epoch = max(1, unit.Epoch(begun.Unix()))
 	}
-	j.epoch = max(j.epoch, j.cfg.EpochFloor+1)
+	if j.epoch <= j.cfg.EpochFloor {
+		// Another folder was in use meanwhile, and may be the one of lives that
+		// nobody has heard of yet.
+		j.epoch = j.cfg.EpochFloor + epochGap
+	}
 	if n := len(j.recovered.Epochs); n > 0 {
 		e := &j.recovered.Epochs[n-1]
 		e.Ended = max(begun, e.Started)

@@ -20,11 +20,13 @@ func findDependencies(t *tree) (faults []Fault) {
 		}
 	}
 	required := map[string]bool{}
-	for _, r := range t.mod.Require {
-		required[r.Mod.Path] = true
-		if !r.Indirect && !explained[r.Mod.Path] {
-			faults = append(faults, Fault{File: "go.mod", Line: r.Syntax.Start.Line, Problem: r.Mod.Path + " is required without a reason",
-				Remedy: "add a row to " + dependenciesDoc + ", or do without it"})
+	for _, mod := range t.mods() {
+		for _, r := range mod.Require {
+			required[r.Mod.Path] = true
+			if !r.Indirect && !explained[r.Mod.Path] {
+				faults = append(faults, Fault{File: mod.Syntax.Name, Line: r.Syntax.Start.Line, Problem: r.Mod.Path + " is required without a reason",
+					Remedy: "add a row to " + dependenciesDoc + ", or do without it"})
+			}
 		}
 	}
 	for _, tool := range t.mod.Tool {
@@ -61,9 +63,11 @@ func (t *tree) unexplainedImports(explained map[string]bool) (faults []Fault) {
 // moduleOf is the required module that holds the package: the longest match.
 func (t *tree) moduleOf(pkg string) string {
 	var matches []string
-	for _, r := range t.mod.Require {
-		if pkg == r.Mod.Path || strings.HasPrefix(pkg, r.Mod.Path+"/") {
-			matches = append(matches, r.Mod.Path)
+	for _, mod := range t.mods() {
+		for _, r := range mod.Require {
+			if pkg == r.Mod.Path || strings.HasPrefix(pkg, r.Mod.Path+"/") {
+				matches = append(matches, r.Mod.Path)
+			}
 		}
 	}
 	if len(matches) == 0 {

@@ -51,6 +51,7 @@ type importLine struct {
 type tree struct {
 	module   string
 	mod      *modfile.File
+	nested   []*modfile.File // of modules in folders below, which keep every rule too
 	topDirs  []string
 	packages map[string][]*goFile // by folder; "" is the root
 	folders  []string             // keys of packages, sorted
@@ -115,6 +116,9 @@ func (t *tree) visit(fsys fs.FS, p string, d fs.DirEntry, err error) error {
 		}
 		return nil
 	}
+	if name == "go.mod" && !top {
+		return t.nest(fsys, p)
+	}
 	if !strings.HasSuffix(name, ".go") {
 		return nil
 	}
@@ -129,6 +133,23 @@ func (t *tree) visit(fsys fs.FS, p string, d fs.DirEntry, err error) error {
 	t.packages[dir] = append(t.packages[dir], f)
 	return nil
 }
+
+// nest reads the go.mod of a module within the repository.
+func (t *tree) nest(fsys fs.FS, p string) error {
+	data, err := fs.ReadFile(fsys, p)
+	if err != nil {
+		return err
+	}
+	mod, err := modfile.Parse(p, data, nil)
+	if err != nil {
+		return err
+	}
+	t.nested = append(t.nested, mod)
+	return nil
+}
+
+// mods are the repository's go.mod files, its own first.
+func (t *tree) mods() []*modfile.File { return append([]*modfile.File{t.mod}, t.nested...) }
 
 func parse(fsys fs.FS, p string) (*goFile, error) {
 	source, err := fs.ReadFile(fsys, p)

@@ -26,6 +26,7 @@ var flagOf = []struct{ flag, field, help string }{
 	{"admin", "admin", "address of the admin server (default 127.0.0.1:8081)"},
 	{"data", "data", "folder of the journal and the budgets (default a temporary one)"},
 	{"catalog", "catalog", "catalog file (default the bundled demo catalog)"},
+	{"demand", "demand.file", "demand file: bidders to ask beside our own campaigns (default none)"},
 	{"shards", "shards", "number of shards (default one per usable core)"},
 	{"cpus", "cpus", "CPUs to pin the shards to, e.g. 0,1 or 0-3"},
 	{"dispatch", "dispatch", "how a request reaches its shard: inline or hop (default inline)"},

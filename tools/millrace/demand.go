@@ -15,13 +15,14 @@ import (
 
 func demandCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:     "demand",
-		Short:   "Work with the partners that are asked for bids",
-		Example: "  millrace demand check demand.yaml",
-		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+		Use:   "demand",
+		Short: "Work with the partners that are asked for bids",
+		Example: `  millrace demand check demand.yaml
+  millrace demand status --watch`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(demandCheckCommand())
+	c.AddCommand(demandCheckCommand(), demandStatusCommand())
 	return c
 }
 

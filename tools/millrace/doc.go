@@ -4,6 +4,8 @@
 //	millrace demo                serve a lively catalog, drive it, show it live
 //	millrace loadgen             drive a server and measure it
 //	millrace dsp                 mock bidders to call
+//	millrace demand check        find every fault of a demand file
+//	millrace demand status       how the bidders do
 //	millrace campaigns check     find every fault of a catalog file
 //	millrace config print        the effective configuration
 //	millrace doctor              is this machine fit to serve?

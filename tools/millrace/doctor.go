@@ -57,6 +57,8 @@ var checks = []struct {
 	{"data folder", checkData},
 	{"memory", checkMemory},
 	{"catalog", checkCatalogFile},
+	{"ledger", checkLedger},
+	{"valkey", checkValkey},
 }
 
 type doctorReport struct {
@@ -71,7 +73,8 @@ func doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Is this machine fit to serve?",
 		Long: `Checks the machine against the configuration that serve would use: limits,
-cores and pinning, ports, clocks, time zones, data folder, memory, catalog. Each
+cores and pinning, ports, clocks, time zones, data folder, memory, catalog, and
+the ledger and the counter that nodes share. Each
 check says ok, warn (it serves, but not as it could) or fail (it does not), and
 what to do about it. Nothing is changed; a running server on the same ports is
 seen as ports that are taken.

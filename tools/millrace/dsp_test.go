@@ -43,4 +43,7 @@ func TestDSP(t *testing.T) {
 	if _, err := os.Stat(strings.TrimSuffix(demand, ".yaml") + ".pem"); err != nil {
 		t.Error(err)
 	}
+	if code, out, errs := call(t, "demand", "check", demand); code != exitOK || !strings.Contains(out, "3 partners") {
+		t.Errorf("the demand file is not good: %s %s", out, errs)
+	}
 }

@@ -82,7 +82,10 @@ looks for; 2 when it was called wrongly.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), demoCommand(), loadgenCommand(), campaignsCommand(), openrtbCommand(), modelCommand(), configCommand(), doctorCommand(), simCommand(), dspCommand(), demandCommand(), versionCommand())
+	root.AddCommand(
+		serveCommand(), demoCommand(), loadgenCommand(), campaignsCommand(), openrtbCommand(), modelCommand(), configCommand(), doctorCommand(),
+		simCommand(), migrateCommand(), dspCommand(), demandCommand(), ledgerCommand(), auditCommand(), versionCommand(),
+	)
 	for _, c := range root.Commands() {
 		strictArgs(c)
 	}

@@ -25,6 +25,7 @@ type simOptions struct {
 	without string
 	json    bool
 	shrink  bool
+	every   bool
 }
 
 func simCommand() *cobra.Command {
@@ -55,12 +56,15 @@ shortest prefix of events that still fails, and the faults it needs.`,
 	f.Uint64Var(&o.seeds, "seeds", 1, "how many seeds, one after the other")
 	f.Float64Var(&o.minutes, "minutes", 10, "simulated minutes of a run")
 	f.Float64Var(&o.days, "days", 0, "simulated days of a run instead: sparse traffic and faults, default reservation TTL")
+	f.IntVar(&o.Nodes, "nodes", 0, "nodes that share a ledger and a counter; 0 lets the seed choose 1 to 4")
+	f.BoolVar(&o.Embedded, "embedded", false, "one node with a store of its own")
 	f.IntVar(&o.Shards, "shards", 0, "shards of a node; 0 lets the seed choose")
 	f.Float64Var(&o.Rate, "rate", 0, "requests a second; 0 is the default of the length")
 	f.StringVar(&o.faults, "faults", "all", "all, none, a list of names, or all but some: -kill,-clock-jump")
 	f.StringVar(&o.without, "without", "nothing", "take one safety away: "+fmt.Sprint(storm.SafetyNames()))
 	f.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "runs at one time")
 	f.BoolVar(&o.json, "json", false, "one JSON object a run, then one for the sum")
+	f.BoolVar(&o.every, "require-all", false, "fail if a fault that was asked for never happened")
 	f.BoolVar(&o.shrink, "shrink", true, "make the first failure small")
 	return c
 }
@@ -84,6 +88,8 @@ func (o *simOptions) read() (err error) {
 		return fmt.Errorf("--days: %v, want at least two hours; use --minutes", o.days)
 	case o.seeds < 1 || o.jobs < 1:
 		return fmt.Errorf("--seeds %d, --jobs %d: want at least 1", o.seeds, o.jobs)
+	case o.Nodes < 0 || o.Nodes > storm.NodesMax || o.Embedded && o.Nodes > 1:
+		return fmt.Errorf("--nodes %d: want up to %d, and not more than one with --embedded", o.Nodes, storm.NodesMax)
 	case o.Shards < 0 || o.Shards > storm.ShardsMax || o.Rate < 0:
 		return fmt.Errorf("--shards %d, --rate %v: want up to %d shards, and no negative number", o.Shards, o.Rate, storm.ShardsMax)
 	}
@@ -121,11 +127,15 @@ func (o *simOptions) run(ctx context.Context, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stderr, "stopped; to go on: --seed %d --seeds %d\n", o.Seed+uint64(sum.Runs), o.seeds-uint64(sum.Runs))
 		return errReported
 	}
-	if first == nil {
-		return nil
+	if first != nil {
+		o.explain(first, stdout)
+		return errReported
 	}
-	o.explain(first, stdout)
-	return errReported
+	if missing := sum.Missing(o.Faults); o.every && len(missing) > 0 {
+		fmt.Fprintf(stderr, "never happened in all these runs: %v\n", missing)
+		return errReported
+	}
+	return nil
 }
 
 // each runs the seeds in order and hands the results over in order.

@@ -41,6 +41,27 @@ const (
 	Lost
 	Twice
 	Late
+	// Only worlds in which nodes share a ledger and a counter know the following.
+	// LedgerDown and CounterDown: nobody reaches it for a while; LedgerSlow: its
+	// answers come after their time-out.
+	LedgerDown
+	LedgerSlow
+	CounterDown
+	// CounterEmpty: it restarts and knows nothing; CounterFailover: a replica that
+	// lags behind takes over, and what was written since is lost.
+	CounterEmpty
+	CounterFailover
+	// Unanswered calls are executed, and their answers lost.
+	Unanswered
+	// CutOff: a node reaches neither ledger nor counter, for longer than leases last.
+	CutOff
+	// Replaced: a machine is lost with its disk, and a new one takes its place.
+	Replaced
+	// Overtaken: a node that is cut off is replaced while it goes on, and comes
+	// back with leases of a life that is over.
+	Overtaken
+	// Recovered: a lost disk turns up, and its journal is posted.
+	Recovered
 	// Torn counts recoveries that had to cut a torn tail; it comes of crashes.
 	Torn
 	// Again counts events that clients sent again though they had an answer, or
@@ -52,7 +73,8 @@ const (
 
 var faultNames = [Faults]string{
 	"crash-at-disk-operation", "kill", "sync-error", "disk-full", "slow-disk", "store-down", "store-slow", "clock-jump", "clock-drift",
-	"restart", "reload", "message-lost", "message-twice", "message-late", "torn-write", "event-again",
+	"restart", "reload", "message-lost", "message-twice", "message-late", "ledger-down", "ledger-slow", "counter-down", "counter-empty",
+	"counter-failover", "commit-unanswered", "cut-off", "replaced", "overtaken", "recovered", "torn-write", "event-again",
 }
 
 // String is the fault's name in summaries and on the command line.
@@ -113,6 +135,8 @@ const (
 	Fsync
 	// DayBoundary: no margin around midnight.
 	DayBoundary
+	// Fencing: the ledger grants to a life when a later one has begun.
+	Fencing
 	// IdempotencyKey: the store takes a repeated request for a new one.
 	IdempotencyKey
 	// DriftMargin: holders spend to the last instant of a lease by their own clock.
@@ -121,7 +145,7 @@ const (
 	Safeties
 )
 
-var safetyNames = [Safeties]string{"nothing", "fsync", "day-boundary", "idempotency-key", "drift-margin"}
+var safetyNames = [Safeties]string{"nothing", "fsync", "day-boundary", "fencing", "idempotency-key", "drift-margin"}
 
 // String is the safety's name.
 func (s Safety) String() string { return safetyNames[s] }
@@ -153,6 +177,9 @@ type Config struct {
 	Duration time.Duration
 	Nodes    int
 	Shards   int
+	// Embedded is one node with a store of its own. Otherwise more than one node
+	// share a ledger and a counter, and a single one does as the seed says.
+	Embedded bool
 	Faults   FaultSet
 	Removed  Safety
 	// Rate is requests a second, of all clients together.
@@ -181,5 +208,7 @@ type settings struct {
 	segment        int64
 	calm           time.Duration
 	lease          time.Duration // 0: without end
+	shared         bool          // the nodes share a ledger and a counter
+	chained        bool          // they keep audit chains
 	start          unit.WallTime
 }

@@ -1,6 +1,9 @@
 package storm
 
-import "millrace/state/outbox"
+import (
+	"millrace/state/outbox"
+	"millrace/state/outbox/faultfs"
+)
 
 // deafDisk says that it has synced, and has not: the disk of a machine whose
 // fsync was switched off.
@@ -28,9 +31,9 @@ func (w *World) diskOf(n *node) outbox.FS {
 	return n.disk
 }
 
-// segments are the raw bytes of a node's journal, oldest first.
-func (n *node) segments() ([][]byte, error) {
-	names, err := n.disk.List("/journal")
+// segmentsOf are the raw bytes of the journal on a disk, oldest first.
+func segmentsOf(disk *faultfs.FS) ([][]byte, error) {
+	names, err := disk.List("/journal")
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +42,8 @@ func (n *node) segments() ([][]byte, error) {
 		if len(name) < 4 || name[len(name)-4:] != ".seg" {
 			continue
 		}
-		b := make([]byte, max(n.disk.Size("/journal/"+name), 0))
-		f, err := n.disk.Open("/journal/" + name)
+		b := make([]byte, max(disk.Size("/journal/"+name), 0))
+		f, err := disk.Open("/journal/" + name)
 		if err != nil {
 			return nil, err
 		}

@@ -64,12 +64,10 @@ func (fx *effects) Flush() {
 // toStore carries a request to the node's store, as well as the weather allows.
 func (n *node) toStore(send func(store.BudgetStore)) {
 	life := n.lives
-	n.world.carry(true, func() {
-		if n.lives != life || n.sim == nil {
-			return
+	n.world.carry(func() {
+		if n.sim != nil {
+			n.enter(life, func() { send(n.budgets) })
 		}
-		send(n.budgets)
-		n.write()
 	})
 }
 
@@ -78,7 +76,7 @@ func (n *node) deliverer() store.Deliver {
 	life := n.lives
 	return func(r *store.Reply) bool {
 		reply := *r
-		n.world.carry(true, func() {
+		n.world.carry(func() {
 			if n.lives == life && n.sim != nil {
 				n.submit(reply.Shard, budgetMessage(&reply))
 			}
@@ -88,14 +86,14 @@ func (n *node) deliverer() store.Deliver {
 }
 
 // carry delivers a message: late, twice, or not at all.
-func (w *World) carry(toStore bool, f func()) {
+func (w *World) carry(f func()) {
 	d := 50*time.Microsecond + time.Duration(w.net.ExpFloat64()*float64(500*time.Microsecond))
 	s := &w.storms
-	if toStore && s.active(StoreDown) {
+	if s.active(StoreDown) {
 		w.hit(Lost)
 		return
 	}
-	if toStore && s.active(StoreSlow) {
+	if s.active(StoreSlow) {
 		d += 300*time.Millisecond + time.Duration(w.net.Int64N(int64(2*time.Second)))
 	}
 	if s.active(Lost) && w.net.IntN(4) == 0 {

@@ -14,11 +14,13 @@ import (
 	"millrace/engine/serve"
 	"millrace/models/coldstart"
 	"millrace/shards"
+	"millrace/state/audit"
 	"millrace/state/ledger"
 	"millrace/state/outbox"
 	"millrace/state/outbox/faultfs"
 	"millrace/state/store"
 	"millrace/state/store/embedded"
+	"millrace/state/store/joint"
 )
 
 // node is one ad server: a disk and a clock that stay, and lives that come and
@@ -44,8 +46,12 @@ type node struct {
 	ready   bool
 	// leaseEnds is when the store takes this life's leases for over.
 	leaseEnds instant
+	cutUntil  instant // it reaches no server before
 	draining  bool
 	broken    bool // the journal failed
+	fenced    bool // it was told so
+	overtaken bool // another machine has its number
+	retired   bool // and this one is taken away
 	crashed   bool // the disk stopped, and with it the life
 
 	clock   *shards.ManualClock
@@ -54,7 +60,9 @@ type node struct {
 	fx      []*effects
 	journal *outbox.Journal
 	budgets store.BudgetStore
-	writing bool // a group will be written
+	joint   *joint.Store // the same, if the nodes share a ledger
+	chain   *audit.Drain // nil in most worlds
+	writing bool         // a group will be written
 }
 
 // doom is an error that the disk returns at the k-th operation from now.
@@ -142,12 +150,47 @@ func (n *node) right() bool {
 // boot starts a life; it may die on the way, and is then tried again later.
 func (n *node) boot() {
 	w := n.world
+	if n.retired {
+		return
+	}
 	n.lives++
-	n.ready, n.draining, n.broken, n.crashed, n.writing = false, false, false, false, false
+	n.ready, n.draining, n.broken, n.crashed, n.writing, n.fenced = false, false, false, false, false, false
+	n.clock = shards.NewManualClock(w.wall().Add(n.offset))
+	n.anchor, n.anchorMono = w.now, 0
+	if w.set.shared {
+		n.askEpoch(3)
+	} else {
+		n.open(0)
+	}
+}
+
+// askEpoch hears from the ledger above which number this life must be. One with a
+// journal of its own does not wait for ever.
+func (n *node) askEpoch(tries int) {
+	w := n.world
+	w.ledger.Client(n.transport(theLedger)).LastEpoch(n.id, func(floor unit.Epoch, err error) {
+		names, fault := n.disk.List("/journal")
+		switch fresh := fault == nil && len(names) == 0; {
+		case err == nil || tries <= 1 && !fresh:
+			n.open(floor)
+		default:
+			life := n.lives
+			w.after(300*time.Millisecond, func() {
+				if n.lives == life {
+					n.askEpoch(tries - 1)
+				}
+			})
+		}
+	})
+}
+
+// open recovers the journal and starts the shards.
+func (n *node) open(floor unit.Epoch) {
+	w := n.world
 	n.clock = shards.NewManualClock(w.wall().Add(n.offset))
 	n.anchor, n.anchorMono = w.now, 0
 	c := outbox.Default()
-	c.Dir, c.Node, c.Shards, c.SegmentBytes = "/journal", n.id, n.shards, w.set.segment
+	c.Dir, c.Node, c.Shards, c.SegmentBytes, c.EpochFloor = "/journal", n.id, n.shards, w.set.segment, floor
 	c.Retention, c.RetentionBytesMax, c.TokenTTL = 1e6*time.Hour, math.MaxInt64, w.set.tokenTTL
 	c.Wall, c.FS = n.clock.Wall, w.diskOf(n)
 	c.Alarm = func(err error) {
@@ -159,6 +202,9 @@ func (n *node) boot() {
 	if err == nil {
 		n.journal = journal
 		err = n.openStore()
+	}
+	if err == nil {
+		err = n.openChain()
 	}
 	if err != nil {
 		n.bootFailed(err)
@@ -184,6 +230,10 @@ func (n *node) bootFailed(err error) {
 		w.violated("I4", fmt.Sprintf("node %d does not come up again: %v", n.id, err))
 		return
 	}
+	if n.overtaken && !n.retired {
+		n.retire()
+		return
+	}
 	n.die()
 	w.after(time.Second+time.Duration(w.fate.Int64N(int64(5*time.Second))), n.boot)
 }
@@ -191,6 +241,9 @@ func (n *node) bootFailed(err error) {
 func (n *node) openStore() error {
 	var err error
 	n.leaseEnds = 0
+	if n.world.set.shared {
+		return n.openJoint()
+	}
 	if n.world.set.lease > 0 {
 		l := &leasing{node: n, reply: n.deliverer()}
 		l.BudgetStore, err = embedded.Open(n.journal, n.clock.Wall, l.deliver)
@@ -204,6 +257,31 @@ func (n *node) openStore() error {
 		return err
 	}
 	n.budgets, err = embedded.Open(n.journal, n.clock.Wall, n.deliverer())
+	return err
+}
+
+// openJoint is the store of a node that shares a ledger.
+func (n *node) openJoint() error {
+	w, life := n.world, n.lives
+	deliver := n.deliverer()
+	c := joint.Default()
+	c.Journal, c.Wall, c.Mono = n.journal, n.clock.Wall, n.clock.Mono
+	c.Ledger, c.Counter = w.ledger.Client(n.transport(theLedger)), w.counter.Client(n.transport(theCounter))
+	c.After = func(d time.Duration, f func()) { w.after(d, func() { n.enter(life, f) }) }
+	c.Deliver = func(r *store.Reply) bool {
+		if r.Status == store.Fenced {
+			n.fencedNow()
+		}
+		return deliver(r)
+	}
+	if w.cfg.Removed == DriftMargin {
+		c.DriftMax = 0
+	}
+	if !w.cfg.Long {
+		c.RecheckEvery = 10 * time.Second // as everything is quicker in a short run
+	}
+	s, err := joint.Open(c)
+	n.budgets, n.joint = s, s
 	return err
 }
 
@@ -226,12 +304,11 @@ func (n *node) startShards() error {
 	core.SweepEvery, core.RatesEvery = 10*w.set.tick, 4*w.set.tick
 	core.Caps.Entries, core.Caps.Seed, core.Users.Users, core.Users.Seed = 1024, 1, 1024, 1
 	core.Explore, core.Clock = coldstart.Config{}, n.clock
-	metrics := serve.NewMetrics(shards.NewRegistry())
 	n.cores, n.fx = make([]*serve.Core, n.shards), make([]*effects, n.shards)
 	var faults []error
 	sim, err := shards.NewSim(sc, n.clock, w.fate.Uint64(), func(s *shards.Shard[serve.Message]) shards.Handler[serve.Message] {
 		fx := newEffects(n, s.ID())
-		c, err := serve.New(core, s, fx, w.keys, n.journal.Recovered(), metrics)
+		c, err := serve.New(core, s, fx, w.keys, n.journal.Recovered(), serve.NewMetrics(s.Registry()))
 		faults = append(faults, err)
 		n.cores[s.ID()], n.fx[s.ID()] = c, fx
 		return c
@@ -303,6 +380,13 @@ func (n *node) group() {
 			n.sim.Submit(unit.ShardID(i), &serve.Message{Type: serve.Wake})
 		}
 	}
+	if n.joint != nil {
+		n.joint.Step()
+		if n.crashed {
+			n.crash()
+			return
+		}
+	}
 	n.settle()
 	if n.journal.Err() != nil && !n.broken {
 		// It serves on unpaid; somebody restarts it.
@@ -314,6 +398,11 @@ func (n *node) group() {
 // crash ends a life without warning.
 func (n *node) crash() {
 	w := n.world
+	if n.overtaken {
+		n.retired = true
+		n.abandon()
+		return
+	}
 	n.die()
 	d := 200*time.Millisecond + time.Duration(w.fate.ExpFloat64()*float64(5*time.Second))
 	w.after(min(d, time.Minute), n.boot)
@@ -333,7 +422,7 @@ func (n *node) die() {
 	if w.fate.IntN(3) == 0 {
 		n.shards = 1 + w.fate.IntN(3)
 	}
-	n.sim, n.cores, n.fx, n.journal, n.budgets = nil, nil, nil, nil, nil
+	n.sim, n.cores, n.fx, n.journal, n.budgets, n.joint, n.chain = nil, nil, nil, nil, nil, nil, nil
 	n.ready = false
 }
 
@@ -366,7 +455,8 @@ func (n *node) stop(then func()) {
 		for _, c := range n.cores {
 			drained = drained && c.Broker().Drained()
 		}
-		if patience--; !drained && patience > 0 {
+		posted := n.joint == nil || n.joint.Posted()
+		if patience--; !(drained && posted) && patience > 0 {
 			n.world.after(10*time.Millisecond, wait)
 			return
 		}
@@ -378,8 +468,16 @@ func (n *node) stop(then func()) {
 // end closes the journal of a drained life.
 func (n *node) end(then func()) {
 	_ = n.budgets.Close()
+	if n.chain != nil {
+		_ = n.chain.Stop() // after a fault of the disk it is the next life's
+	}
 	if n.journal.Close() != nil || n.crashed {
 		n.crash()
+		return
+	}
+	if n.overtaken {
+		n.retired = true
+		n.abandon()
 		return
 	}
 	n.die()

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"time"
 
 	"millrace/bench/recount"
 	"millrace/codec/unit"
+	"millrace/state/outbox/faultfs"
+	"millrace/state/store/joint"
 )
 
 // Violation is the breach of one invariant.
@@ -18,23 +19,37 @@ type Violation struct {
 
 // The invariants, as they are judged here:
 //
-//	I1  per lease, granted ≥ returned + posted at every record; what the brokers
-//	    hold is what the journals say is out; after an orderly end nothing is out
-//	I2  posted ≤ limit by account and day and by account; every win is reserved
-//	    on the day on which it was made
-//	I3  a win's event is posted or recorded once, over all journals
+//	I1  per lease, granted ≥ returned + posted at every record, in the journals and
+//	    in the shared ledger; what the brokers hold is what the journals say is
+//	    out; after an orderly end nothing is out but what lost machines hold, and
+//	    ledger and journals say the same of every lease
+//	I2  posted ≤ limit by account and day and by account, over all machines; the
+//	    ledger never grants above a limit; every win is reserved on the day on which
+//	    it was made, and before its life's time is over
+//	I3  a win's event is posted or recorded once, over all journals, and once in the
+//	    ledger
 //	I4  what was acknowledged stands in a journal, with its price and accounts,
-//	    and what is posted was reported by a client
-//	I5  in calm weather a campaign that wins nothing has less than 1 % left
+//	    and what is posted was reported by a client; what stands in a journal that
+//	    is not lost stands in the ledger
+//	I5  in calm weather a campaign that wins nothing has less than 1 % left, what
+//	    lost machines hold apart
 //	I6  stamps of one writer rise strictly, a life's stamps are above those of the
-//	    life before, and a posting's above those of the lease it was paid from
+//	    life before, a posting's above those of the lease it was paid from, and a
+//	    grant's above those of the returns that the ledger had before it
+//	I7  audit chains verify and hold the journal, whatever crashed; one flipped
+//	    byte in them is found
 type auditor struct {
 	w      *World
 	posted map[accountDay]unit.Nanos
 	total  map[unit.AccountID]unit.Nanos
-	leases map[leaseKey]unit.Nanos
+	leases map[leaseKey]*leaseSums
+	lost   map[joint.Life]bool // lives whose disk is not with a node any more
+	disk   *lostDisk           // whose journal is being read, nil: a node's own
 	stands map[eventKey]*standing
-	counts recountCounts
+	// foreign events were reported to a machine that may not bill them: the one
+	// that made the win is lost.
+	foreign map[eventKey]bool
+	counts  recountCounts
 }
 
 type recountCounts struct {
@@ -58,6 +73,7 @@ type standing struct {
 	posted bool
 	amount unit.Nanos
 	parts  []recount.Part
+	lost   bool // its journal is lost and was not recovered
 }
 
 // why an event was recorded without being billed, as on disk.
@@ -70,61 +86,90 @@ const (
 func (w *World) audit() *auditor {
 	a := &auditor{
 		w: w, posted: map[accountDay]unit.Nanos{}, total: map[unit.AccountID]unit.Nanos{},
-		leases: map[leaseKey]unit.Nanos{}, stands: map[eventKey]*standing{},
+		leases: map[leaseKey]*leaseSums{}, lost: map[joint.Life]bool{}, stands: map[eventKey]*standing{}, foreign: map[eventKey]bool{},
+	}
+	for _, l := range w.attic {
+		a.read(l.node, l.disk, l)
 	}
 	for _, n := range w.nodes {
-		segments, err := n.segments()
-		if err != nil {
-			w.violated("I4", fmt.Sprintf("node %d: its journal can't be read: %v", n.id, err))
-			continue
-		}
-		stamps := newStampOracle(w, n.id)
-		for i, b := range segments {
-			err := recount.Segment(b, func(e *recount.Entry) {
-				stamps.take(e)
-				a.take(e)
-			})
-			// One that was made and not begun, because of a crash, is nothing but zeros.
-			if err != nil && len(bytes.TrimLeft(b, "\x00")) > 0 {
-				w.violated("I4", fmt.Sprintf("node %d, segment %d of %d: %v", n.id, i+1, len(segments), err))
-			}
+		if !n.retired || n.sim != nil {
+			a.read(n.id, n.disk, nil)
 		}
 	}
 	return a
 }
 
+// read recounts one disk.
+func (a *auditor) read(id unit.NodeID, disk *faultfs.FS, lost *lostDisk) {
+	a.disk = lost
+	w := a.w
+	segments, err := segmentsOf(disk)
+	if err != nil {
+		w.violated("I4", fmt.Sprintf("node %d: its journal can't be read: %v", id, err))
+		return
+	}
+	stamps := newStampOracle(w, id)
+	for i, b := range segments {
+		err := recount.Segment(b, func(e *recount.Entry) {
+			stamps.take(e)
+			a.take(e)
+		})
+		// One that was made and not begun, because of a crash, is nothing but zeros.
+		if err != nil && len(bytes.TrimLeft(b, "\x00")) > 0 {
+			w.violated("I4", fmt.Sprintf("node %d, segment %d of %d: %v", id, i+1, len(segments), err))
+		}
+	}
+}
+
 func (a *auditor) take(e *recount.Entry) {
 	switch e.Kind {
+	case recount.EpochStarted:
+		a.lost[joint.Life{Node: e.Node, Epoch: e.Epoch}] = a.disk != nil
 	case recount.Granted:
 		a.counts.Granted++
-		a.move(leaseKey{e.Node, e.Account, e.Day, e.Epoch}, e.Amount, e)
+		a.lease(leaseKey{e.Node, e.Account, e.Day, e.Epoch}).granted += e.Amount
 	case recount.Returned:
 		a.counts.Returned++
-		a.move(leaseKey{e.Node, e.Account, e.Day, e.LeaseEpoch}, -e.Amount, e)
+		k := leaseKey{e.Node, e.Account, e.Day, e.LeaseEpoch}
+		a.lease(k).returned += e.Amount
+		a.judgeLease(k, e)
 	case recount.Posted, recount.Recorded:
 		a.event(e)
 	}
 }
 
-// move changes what is out in a lease (I1).
-func (a *auditor) move(k leaseKey, by unit.Nanos, e *recount.Entry) {
-	if a.leases[k] += by; a.leases[k] < 0 {
-		a.w.violated("I1", fmt.Sprintf("lease %+v is %v below zero after kind %d, epoch %d, seq %d", k, -a.leases[k], e.Kind, e.Epoch, e.Seq))
+func (a *auditor) lease(k leaseKey) *leaseSums {
+	s := a.leases[k]
+	if s == nil {
+		s = &leaseSums{}
+		a.leases[k] = s
+	}
+	return s
+}
+
+// judgeLease judges I1 at one record.
+func (a *auditor) judgeLease(k leaseKey, e *recount.Entry) {
+	if left := a.leases[k].left(); left < 0 {
+		a.w.violated("I1", fmt.Sprintf("lease %+v is %v below zero after kind %d, epoch %d, seq %d", k, -left, e.Kind, e.Epoch, e.Seq))
 	}
 }
+
+// gone reports whether the lease is of a machine that was lost.
+func (a *auditor) gone(k leaseKey) bool { return a.lost[joint.Life{Node: k.node, Epoch: k.epoch}] }
 
 func (a *auditor) event(e *recount.Entry) {
 	if e.Kind == recount.Recorded {
 		a.counts.Recorded++
 		if e.Reason == foreignNode || e.Reason == unknownEpoch {
+			a.foreign[eventKey{e.Win, e.Event}] = true
 			return // each time it is reported: never billed here
 		}
 	}
 	k := eventKey{e.Win, e.Event}
 	if a.stands[k] != nil {
-		a.w.violated("I3", fmt.Sprintf("%s of win %+v stands twice", e.Event, e.Win))
+		a.w.violated("I3", fmt.Sprintf("%s of win %+v stands twice (kind %d of epoch %d, reason %d, after one in the journal of a machine that is lost: %v)", e.Event, e.Win, e.Kind, e.Epoch, e.Reason, a.stands[k].lost))
 	}
-	a.stands[k] = &standing{e.Kind == recount.Posted, e.Amount, e.Parts}
+	a.stands[k] = &standing{e.Kind == recount.Posted, e.Amount, e.Parts, a.disk != nil && !a.disk.recovered}
 	if e.Kind == recount.Recorded {
 		return
 	}
@@ -133,7 +178,9 @@ func (a *auditor) event(e *recount.Entry) {
 	for _, p := range e.Parts {
 		a.posted[accountDay{p.Account, p.Day}] += e.Amount
 		a.total[p.Account] += e.Amount
-		a.move(leaseKey{e.Node, p.Account, p.Day, p.Epoch}, -e.Amount, e)
+		l := leaseKey{e.Node, p.Account, p.Day, p.Epoch}
+		a.lease(l).posted += e.Amount
+		a.judgeLease(l, e)
 	}
 }
 
@@ -158,7 +205,7 @@ func (a *auditor) judgeEvents() {
 	for k, c := range a.w.history.calls {
 		s := a.stands[k]
 		switch {
-		case s == nil && c.acked:
+		case s == nil && c.acked && !a.foreign[k]:
 			a.w.violated("I4", fmt.Sprintf("%s of win %+v was acknowledged at %v and stands nowhere", k.kind, k.win, c.ackedAt))
 		case s != nil && s.posted && (!c.billable || s.amount != c.price || !slices.Equal(partAccounts(s.parts), namedAccounts(c.accounts))):
 			a.w.violated("I4", fmt.Sprintf("%s of win %+v cost %v, posted is %v to %v", k.kind, k.win, c.price, s.amount, s.parts))
@@ -187,11 +234,13 @@ func namedAccounts(accounts [2]unit.AccountID) (ids []unit.AccountID) {
 	return ids
 }
 
-// outstanding is what journals say is out, by account.
+// outstanding is what journals of nodes that are there say is out, by account.
 func (a *auditor) outstanding() map[unit.AccountID]unit.Nanos {
 	out := map[unit.AccountID]unit.Nanos{}
-	for k, left := range a.leases {
-		out[k.account] += left
+	for k, s := range a.leases {
+		if !a.gone(k) {
+			out[k.account] += s.left()
+		}
 	}
 	return out
 }
@@ -242,48 +291,4 @@ func sortedDays(m map[accountDay]unit.Nanos) []accountDay {
 		return int(x.day) - int(y.day)
 	})
 	return keys
-}
-
-// calmMin is what it takes until everything that faults locked is back: a
-// reservation's life, and the pause after which an exhausted store is asked again.
-const calmMin = 100 * time.Second
-
-// judgeDelivery gives the largest part of a budget that was left though its
-// campaign found demand, at the end of the calm (I5).
-func (a *auditor) judgeDelivery() (worst float64, judged int) {
-	w := a.w
-	h := &w.history
-	if w.set.calm < calmMin {
-		return 0, 0 // what dead lives hold is not back yet
-	}
-	reserved := map[unit.AccountID]unit.Nanos{}
-	horizon := w.now - instant(w.set.reservationTTL+w.set.reservationTTL/8)
-	for id, win := range h.wins {
-		if win.at < horizon || a.billed(id) {
-			continue
-		}
-		for _, acc := range win.accounts {
-			reserved[acc] += win.reserved
-		}
-	}
-	for i := range w.snapshot.Accounts {
-		acc := &w.snapshot.Accounts[i]
-		l := w.limits[acc.ID]
-		if l.size < 0 || !l.asap || h.calmWon[l.size] > 0 || h.calmAsked[l.size] < 15 || w.dayIsYoung(acc.Zone) {
-			continue
-		}
-		limit, spent := acc.Daily, a.posted[accountDay{acc.ID, w.wall().DayIn(acc.Zone)}]
-		if acc.Total > 0 {
-			limit, spent = acc.Total, a.total[acc.ID]
-		}
-		judged++
-		left := limit - spent - reserved[acc.ID]
-		if left > l.price { // what is left could have bought one more
-			worst = max(worst, float64(left)/float64(limit))
-		}
-		if left > max(limit/100, l.price) {
-			w.violated("I5", fmt.Sprintf("account %s wins nothing in calm weather, with %v of %v left (%v reserved)", l.name, left, limit, reserved[acc.ID]))
-		}
-	}
-	return worst, judged
 }

@@ -41,9 +41,19 @@ var planable = []Fault{
 	Lost, Twice, Late,
 }
 
+// planableShared are those of worlds in which nodes share their servers.
+var planableShared = []Fault{
+	CrashDisk, CrashDisk, CrashDisk, Kill, SyncError, DiskFull, SlowDisk, ClockJump, ClockDrift, Restart, Reload, Lost, Twice, Late,
+	LedgerDown, LedgerSlow, CounterDown, CounterEmpty, CounterFailover, Unanswered, CutOff, CutOff, Replaced, Overtaken,
+}
+
 // drawPlan draws the faults up to an instant. A fault that the set leaves out
 // takes no other's place: the rest of the plan stays what it is.
-func drawPlan(r *rand.Rand, c *Config, nodes int, until instant) []planned {
+func drawPlan(r *rand.Rand, c *Config, set *settings, until instant) []planned {
+	kinds := planable
+	if set.shared {
+		kinds = planableShared
+	}
 	gap, length := 12*time.Second, 15*time.Second
 	if c.Long {
 		gap, length = 40*time.Minute, 3*time.Minute
@@ -55,7 +65,7 @@ func drawPlan(r *rand.Rand, c *Config, nodes int, until instant) []planned {
 			return plan
 		}
 		p := planned{
-			number: len(plan), at: at, kind: planable[r.IntN(len(planable))], node: r.IntN(nodes),
+			number: len(plan), at: at, kind: kinds[r.IntN(len(kinds))], node: r.IntN(set.nodes),
 			length: time.Duration(r.ExpFloat64() * float64(length)), size: r.Float64(),
 		}
 		plan = append(plan, p)
@@ -77,13 +87,21 @@ func (w *World) strike() {
 }
 
 func (w *World) inflict(p planned) {
-	n := w.nodes[p.node]
+	n := w.current(p.node)
 	switch p.kind {
-	case StoreDown, StoreSlow, Lost, Twice, Late:
+	case StoreDown, StoreSlow, LedgerDown, LedgerSlow, CounterDown:
+		w.hit(p.kind)
+		fallthrough
+	case Lost, Twice, Late, Unanswered:
 		w.storms.until[p.kind] = max(w.storms.until[p.kind], w.now.add(p.length))
-		if p.kind == StoreDown || p.kind == StoreSlow {
-			w.hit(p.kind)
-		}
+		return
+	case CounterEmpty:
+		w.hit(p.kind)
+		w.counter.Empty()
+		return
+	case CounterFailover:
+		w.hit(p.kind)
+		w.counter.Failover()
 		return
 	case Reload:
 		w.reload(p.size)
@@ -95,8 +113,17 @@ func (w *World) inflict(p planned) {
 	if n.sim == nil || n.draining {
 		return // nobody there to be hit
 	}
+	if p.kind == Overtaken && len(w.nodes) >= w.set.nodes+overtakenMax {
+		return
+	}
 	w.hit(p.kind)
 	switch p.kind {
+	case CutOff:
+		n.cutUntil = max(n.cutUntil, w.now.add(w.set.lease/2+p.length))
+	case Replaced:
+		n.replace()
+	case Overtaken:
+		n.overtake(p.length)
 	case CrashDisk:
 		n.doom = doom{in: 1 + int(p.size*40), err: faultfs.ErrCrashed}
 	case Kill:
@@ -112,6 +139,19 @@ func (w *World) inflict(p planned) {
 	}
 }
 
+// overtakenMax bounds the machines of a run.
+const overtakenMax = 4
+
+// current is the machine that has the k-th number.
+func (w *World) current(k int) (found *node) {
+	for _, n := range w.nodes {
+		if int(n.id) == k+1 && !n.overtaken {
+			found = n
+		}
+	}
+	return found
+}
+
 // jumps are how far a clock steps, at most: what an operator's hand, a bad
 // server and a leap do. All are shorter than a token lives.
 var jumps = []time.Duration{400 * time.Millisecond, 2 * time.Second, 40 * time.Second, 20 * time.Minute}
@@ -125,10 +165,15 @@ func (w *World) disturbClock(n *node, p planned) {
 			n.catchUp()
 		}
 		n.reanchor((p.size - 0.5) * 0.038) // DriftMax is 20 thousandths
-		if p.size < 0.3 && w.storms.has(StoreDown) {
+		if p.size < 0.3 && (w.storms.has(StoreDown) || w.storms.has(CutOff)) {
 			// A machine that crawls is often one that is cut off, too.
-			w.hit(StoreDown)
-			w.storms.until[StoreDown] = max(w.storms.until[StoreDown], w.now.add(p.length))
+			if w.set.shared {
+				w.hit(CutOff)
+				n.cutUntil = max(n.cutUntil, w.now.add(p.length))
+			} else {
+				w.hit(StoreDown)
+				w.storms.until[StoreDown] = max(w.storms.until[StoreDown], w.now.add(p.length))
+			}
 		}
 	} else {
 		most := jumps[int(p.size*1000)%len(jumps)]

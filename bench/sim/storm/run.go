@@ -24,6 +24,10 @@ type Result struct {
 	Nanos      int64          `json:"posted_nanos"`
 	Under      float64        `json:"under_delivery"` // the largest part of a budget left, of campaigns with demand
 	Judged     int            `json:"delivery_judged"`
+	Locked     int64          `json:"locked_nanos"` // in leases of machines that were lost with their disks
+	Takes      uint64         `json:"counter_calls"`
+	Commits    uint64         `json:"ledger_calls"`
+	Flipped    int            `json:"flipped_bytes"` // of audit chains, each found or a violation
 	Faults     [Faults]uint64 `json:"faults"`
 	Violations []Violation    `json:"violations,omitempty"`
 
@@ -44,8 +48,20 @@ func draw(c *Config) settings {
 	if c.Long {
 		s.reservationTTL, s.tokenTTL, s.tick, s.calm = 5*time.Minute, 24*time.Hour, time.Second, 20*time.Minute
 	}
-	if s.nodes == 0 {
+	x := newRand(c.Seed, 8)
+	if c.Embedded {
 		s.nodes = 1
+	} else if s.nodes == 0 {
+		s.nodes = 1 + x.IntN(4)
+	}
+	s.shared = s.nodes > 1 || !c.Embedded && x.IntN(2) == 0
+	// Leases of a shared ledger end, and those of every second store of one node.
+	// Where it has its idempotency keys removed it is another store.
+	if x := newRand(c.Seed, 7); (x.IntN(2) == 0 || s.shared) && (s.shared || c.Removed != IdempotencyKey) {
+		s.lease = 3*time.Second + time.Duration(x.Int64N(int64(12*time.Second)))
+		if c.Long && s.shared {
+			s.lease *= 5
+		}
 	}
 	if s.shards == 0 {
 		s.shards = 1 + r.IntN(3)
@@ -56,11 +72,7 @@ func draw(c *Config) settings {
 			s.rate = 0.4
 		}
 	}
-	// Every second world's leases end; one that has its idempotency keys removed
-	// has another store in that place.
-	if x := newRand(c.Seed, 7); x.IntN(2) == 0 && c.Removed != IdempotencyKey {
-		s.lease = 3*time.Second + time.Duration(x.Int64N(int64(12*time.Second)))
-	}
+	s.chained = drawChained(c)
 	s.start = drawStart(c, r.IntN(len(zones)), r.Float64(), r.IntN(3))
 	return s
 }
@@ -113,13 +125,17 @@ func Run(c Config) (*Result, error) {
 			w.bodies = append(w.bodies, requestBody(u, size))
 		}
 	}
+	if w.set.shared {
+		w.begun = map[unit.NodeID]unit.Epoch{}
+		w.share()
+	}
 	for i := range w.set.nodes {
 		n := w.newNode(unit.NodeID(i + 1))
 		w.nodes = append(w.nodes, n)
 		n.boot()
 	}
 	stormEnds := instant(c.Duration - w.set.calm)
-	w.plan = drawPlan(newRand(c.Seed, 6), &c, w.set.nodes, stormEnds)
+	w.plan = drawPlan(newRand(c.Seed, 6), &c, &w.set, stormEnds)
 	w.strike()
 	w.keepTime()
 	w.after(0, w.arrive)
@@ -143,6 +159,10 @@ func (w *World) conclude() (*Result, error) {
 	a.judgeHeld()
 	down := 0
 	for _, n := range w.nodes {
+		if n.retired {
+			down++
+			continue
+		}
 		if n.sim == nil {
 			w.violated("I4", fmt.Sprintf("node %d is not up at the end", n.id))
 			down++
@@ -155,15 +175,23 @@ func (w *World) conclude() (*Result, error) {
 			w.run(w.now.add(100 * time.Millisecond))
 		}
 	}
+	for _, l := range w.attic {
+		if l.known && w.fate.IntN(2) == 0 {
+			w.recover(l)
+		}
+	}
 	a = w.audit()
+	a.judgeShared()
 	a.judgeLimits()
 	a.judgeEvents()
 	a.judgeReturned()
+	w.judgeChains()
 	return &Result{
 		Seed: w.cfg.Seed, Simulated: time.Duration(w.now), Nodes: w.set.nodes, Shards: w.set.shards, Events: w.steps,
 		Requests: w.history.requests, Bids: w.history.bids, Acked: w.history.acked,
 		Posted: a.counts.Posted, Recorded: a.counts.Recorded, Granted: a.counts.Granted, Nanos: int64(a.counts.Nanos),
-		Under: under, Judged: judged, Faults: w.counts, Violations: w.faults, plan: w.plan,
+		Under: under, Judged: judged, Locked: int64(a.lockedSum()), Takes: w.calls[theCounter], Commits: w.calls[theLedger], Flipped: w.flipped,
+		Faults: w.counts, Violations: w.faults, plan: w.plan,
 	}, nil
 }
 
@@ -178,7 +206,11 @@ func (w *World) clear() {
 	w.publish()
 	for _, n := range w.nodes {
 		wrong := !n.right()
-		n.doom, n.full, n.stalled = doom{}, false, 0
+		n.doom, n.full, n.stalled, n.cutUntil = doom{}, false, 0, 0
+		if n.overtaken {
+			n.retire()
+			continue
+		}
 		n.rightClock()
 		if n.sim != nil && wrong {
 			n.crash() // an operator restarts what has lived through a wrong time

@@ -7,6 +7,7 @@ import (
 	"millrace/bench/recount"
 	"millrace/codec/event"
 	"millrace/codec/unit"
+	"millrace/state/store"
 )
 
 // stampOracle judges I6 along one node's journal.
@@ -48,6 +49,11 @@ func (o *stampOracle) take(e *recount.Entry) {
 	o.last[k], o.high = e.Stamp, max(o.high, e.Stamp)
 	switch e.Kind {
 	case recount.Granted:
+		// One that a later life adopted was never in use, and rests on nothing.
+		id := store.OpID{Node: e.Node, Shard: e.Shard, Epoch: e.Epoch, Seq: e.Seq}
+		if b := o.w.books; b != nil && e.Epoch == o.epoch && e.Stamp <= uint64(b.floor[id]) {
+			o.w.violated("I6", fmt.Sprintf("node %d, epoch %d: a grant's stamp %x is not above %x of the returns it rests on", o.node, e.Epoch, e.Stamp, b.floor[id]))
+		}
 		if l := (leaseKey{o.node, e.Account, e.Day, e.Epoch}); o.lease[l] == 0 {
 			o.lease[l] = e.Stamp
 		}

@@ -84,17 +84,21 @@ func TestCalmWeather(t *testing.T) {
 }
 
 func TestSameSeedSameRun(t *testing.T) {
-	c := Config{Seed: 11, Duration: 4 * time.Minute, Faults: All}
-	var runs [2]*Result
-	for i := range runs {
-		r, err := Run(c)
-		if err != nil {
-			t.Fatal(err)
+	for _, c := range []Config{
+		{Seed: 11, Duration: 4 * time.Minute, Faults: All, Embedded: true},
+		{Seed: 12, Duration: 4 * time.Minute, Faults: All, Nodes: 3},
+	} {
+		var runs [2]*Result
+		for i := range runs {
+			r, err := Run(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			runs[i] = r
 		}
-		runs[i] = r
-	}
-	if !reflect.DeepEqual(runs[0], runs[1]) {
-		t.Errorf("one seed, two runs:\n%+v\n%+v", runs[0], runs[1])
+		if !reflect.DeepEqual(runs[0], runs[1]) {
+			t.Errorf("one seed, two runs:\n%+v\n%+v", runs[0], runs[1])
+		}
 	}
 }
 
@@ -109,7 +113,7 @@ func TestFoundBefore(t *testing.T) {
 		{6, "after a step forward of the clock, reservations stayed for as long as the step"},
 		{901, "the same, while new ones kept the same bucket open"},
 	} {
-		r, err := Run(Config{Seed: c.seed, Duration: 10 * time.Minute, Faults: All})
+		r, err := Run(Config{Seed: c.seed, Duration: 10 * time.Minute, Faults: All, Embedded: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,16 +129,23 @@ var removals = []struct {
 	config    Config
 	invariant string
 }{
-	{Fsync, Config{Seed: 3, Duration: 4 * time.Minute, Faults: All}, "I4"},
-	{DayBoundary, Config{Seed: 79, Duration: 90 * time.Second, Faults: All, Rate: 150}, "I2"},
-	{IdempotencyKey, Config{Seed: 6, Duration: 4 * time.Minute, Faults: All}, "I1"},
-	{DriftMargin, Config{Seed: 14, Duration: 4 * time.Minute, Faults: All, Rate: 60}, "I2"},
+	{Fsync, Config{Seed: 3, Duration: 4 * time.Minute, Embedded: true}, "I4"},
+	{DayBoundary, Config{Seed: 79, Duration: 90 * time.Second, Rate: 150, Embedded: true}, "I2"},
+	{IdempotencyKey, Config{Seed: 6, Duration: 4 * time.Minute, Embedded: true}, "I1"},
+	{DriftMargin, Config{Seed: 14, Duration: 4 * time.Minute, Rate: 60, Embedded: true}, "I2"},
+	// Of nodes that share a ledger; the first seed from 1 that notices.
+	{Fsync, Config{Seed: 1, Duration: 4 * time.Minute}, "I4"},
+	{DayBoundary, Config{Seed: 18, Duration: 90 * time.Second, Rate: 150}, "I2"},
+	{IdempotencyKey, Config{Seed: 2, Duration: 4 * time.Minute}, "I3"},
+	{Fencing, Config{Seed: 7, Duration: 4 * time.Minute}, "I2"},
+	{DriftMargin, Config{Seed: 2, Duration: 4 * time.Minute, Rate: 60}, "I2"},
 }
 
 // TestRemovedSafetyIsCaught proves that the simulator can fail.
 func TestRemovedSafetyIsCaught(t *testing.T) {
 	for _, c := range removals {
 		t.Run(c.safety.String(), func(t *testing.T) {
+			c.config.Faults = All
 			whole, err := Run(c.config)
 			if err != nil {
 				t.Fatal(err)
@@ -159,7 +170,7 @@ func TestRemovedSafetyIsCaught(t *testing.T) {
 }
 
 func TestShrink(t *testing.T) {
-	c := Config{Seed: 79, Duration: 90 * time.Second, Faults: All, Rate: 150, Removed: DayBoundary}
+	c := Config{Seed: 79, Duration: 90 * time.Second, Faults: All, Rate: 150, Embedded: true, Removed: DayBoundary}
 	r, err := Run(c)
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,14 @@ type Summary struct {
 	// Under is the largest under-delivery of any campaign judged, of Judged.
 	Under  float64
 	Judged int
+	// Locked is what machines held that were lost with their disks.
+	Locked int64
+	// Takes and Commits are calls of the counter and the ledger; Worlds counts
+	// runs by the number of nodes, those with a store of their own first.
+	Takes, Commits uint64
+	// Flipped bytes of audit chains.
+	Flipped int
+	Worlds  [NodesMax + 1]int
 	// Over counts violations of I2.
 	Over int
 }
@@ -34,6 +42,15 @@ func (s *Summary) Add(r *Result) {
 	s.Posted += r.Posted
 	s.Granted += r.Granted
 	s.Judged += r.Judged
+	s.Locked += r.Locked
+	s.Flipped += r.Flipped
+	s.Takes += r.Takes
+	s.Commits += r.Commits
+	if r.Commits == 0 {
+		s.Worlds[0]++
+	} else {
+		s.Worlds[r.Nodes]++
+	}
 	s.Under = max(s.Under, r.Under)
 	for i, n := range r.Faults {
 		s.Faults[i] += n
@@ -64,6 +81,11 @@ func (s *Summary) Print(w io.Writer, took time.Duration) {
 	fmt.Fprintf(w, "%d runs, %.1f simulated hours in %v: %.0f simulated hours a wall minute\n",
 		s.Runs, hours, took.Round(time.Millisecond), hours/max(took.Minutes(), 1e-9))
 	fmt.Fprintf(w, "%d requests, %d bids, %d events acknowledged, %d billed, %d leases granted\n", s.Requests, s.Bids, s.Acked, s.Posted, s.Granted)
+	fmt.Fprintf(w, "runs of one node with a store of its own: %d; of nodes that share a ledger, by their number: %v\n", s.Worlds[0], s.Worlds[1:])
+	if s.Commits > 0 {
+		fmt.Fprintf(w, "%d calls of the counter, %d of the ledger; %.6f left in leases of machines lost with their disks\n", s.Takes, s.Commits, float64(s.Locked)/1e9)
+	}
+	fmt.Fprintf(w, "%d bytes of audit chains flipped, each of them found unless a run failed\n", s.Flipped)
 	fmt.Fprintf(w, "over-delivery %d; under-delivery at most %.3f%% of a budget in calm weather, %d budgets judged\n", s.Over, 100*s.Under, s.Judged)
 	fmt.Fprintln(w, "faults injected:")
 	for f := range Faults {

@@ -155,9 +155,19 @@ func (w *World) send(e *clientEvent) {
 	w.after(wait, func() { w.send(e) })
 }
 
+// machine is the one that has the number, or one of the two.
+func (w *World) machine(id unit.NodeID) (found *node) {
+	for _, n := range w.nodes {
+		if n.id == id && !n.retired && (found == nil || found.sim == nil || w.traffic.IntN(2) == 0) {
+			found = n
+		}
+	}
+	return found
+}
+
 // deliver brings the call to the node that the URL names.
 func (w *World) deliver(e *clientEvent) {
-	n := w.nodes[int(e.node)-1]
+	n := w.machine(e.node)
 	if n.sim == nil || n.draining {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"millrace/codec/unit"
 	"millrace/engine/serve"
 	"millrace/state/campaign"
+	"millrace/state/store/joint/memory"
 )
 
 // instant is the world's own time: nanoseconds since it began.
@@ -56,7 +57,16 @@ type World struct {
 
 	keys   *event.Keyring
 	signer *event.Signer
-	nodes  []*node
+	nodes  []*node // machines; two may have one number, the later one counts
+
+	// What the nodes share, nil in a world of one with an embedded store.
+	ledger  *memory.Ledger
+	counter *memory.Counter
+	books   *books
+	begun   map[unit.NodeID]unit.Epoch // the highest life that the ledger has heard of
+	attic   []*lostDisk
+	calls   [2]uint64 // to each server
+	flipped int       // bytes of audit chains
 
 	campaigns []campaignPlan
 	snapshot  *campaign.Snapshot

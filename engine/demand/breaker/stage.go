@@ -47,7 +47,7 @@ type StageConfig struct {
 type Stage struct {
 	rung Rung
 
-	began, ended        unit.MonoTime // of the window, and of the last one
+	began, last         unit.MonoTime // of the window; of the last answer
 	total, aboveDown    uint32
 	notBelowUp          uint32
 	badSince, goodSince unit.MonoTime // of the first window of an unbroken row
@@ -82,6 +82,11 @@ func (s *Stage) Limit(cfg *StageConfig) int {
 // Observe takes how long an answer took from the request's first byte,
 // whoever was asked for it.
 func (s *Stage) Observe(cfg *StageConfig, took time.Duration, now unit.MonoTime) {
+	if now.Sub(s.last) > stageQuiet {
+		// Nobody knows what would have been in between.
+		s.bad, s.good, s.total, s.aboveDown, s.notBelowUp = false, false, 0, 0, 0
+	}
+	s.last = now
 	if s.total == 0 {
 		s.began = now
 	}
@@ -101,10 +106,6 @@ func (s *Stage) judge(cfg *StageConfig, now unit.MonoTime) {
 	// p95 > x: more than one in twenty is.
 	bad, good := 20*s.aboveDown > s.total, 20*s.notBelowUp <= s.total
 	began := s.began
-	if began.Sub(s.ended) > stageQuiet {
-		s.bad, s.good = false, false // nobody knows what was in between
-	}
-	s.ended = now
 	s.total, s.aboveDown, s.notBelowUp = 0, 0, 0
 	if bad && !s.bad {
 		s.badSince = began

@@ -187,7 +187,15 @@ func (m *Migrator) Run(ctx context.Context, now unit.WallTime) (done []Migration
 	if err := m.lock(ctx); err != nil {
 		return nil, nil, err
 	}
+	ctx, release, err := m.keepLock(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	defer func() {
+		release()
+		if cause := context.Cause(ctx); err != nil && errors.Is(cause, errLockLost) {
+			err = fmt.Errorf("%w (%w)", cause, err)
+		}
 		if _, e := m.conn.Exec(context.WithoutCancel(ctx), statement("unlock"), m.holder); e != nil && err == nil {
 			err = fmt.Errorf("ledger: giving the lock back: %w; it opens by itself after %v", e, lockFor)
 		}
@@ -216,18 +224,54 @@ func (m *Migrator) Run(ctx context.Context, now unit.WallTime) (done []Migration
 	return done, partitions, err
 }
 
-// apply runs a migration's statements, each in a transaction of its own: what
-// CockroachDB does with DDL in any case. The lock is renewed between them; one
-// that was lost means that another goes on from here, from the first statement.
-func (m *Migrator) apply(ctx context.Context, s *Migration) error {
-	for i, sql := range s.Statements {
-		if err := m.lock(ctx); err != nil {
-			return err
+// errLockLost: this migrator was not heard of for too long.
+var errLockLost = errors.New("ledger: the migration lock was lost to another process; run it again to see what is left")
+
+// keepLock renews the lock on a connection of its own while a statement takes its
+// time. The context ends when the lock is lost.
+func (m *Migrator) keepLock(parent context.Context) (ctx context.Context, release func(), err error) {
+	conn, err := pgx.ConnectConfig(parent, m.conn.Config().Copy())
+	if err != nil {
+		return nil, nil, fmt.Errorf("ledger: %w", err)
+	}
+	ctx, lost := context.WithCancelCause(parent)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(lockFor / 4)
+		defer tick.Stop()
+		for heard := time.Now(); ; {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+			var holder string
+			err := conn.QueryRow(ctx, statement("lock"), m.holder, int64(lockFor/time.Second)).Scan(&holder)
+			if err == nil {
+				heard = time.Now()
+			} else if errors.Is(err, pgx.ErrNoRows) || time.Since(heard) > lockFor/2 {
+				lost(errLockLost)
+				return
+			}
 		}
-		m.Say("migration %d (%s): statement %d of %d", s.Version, s.Name, i+1, len(s.Statements))
+	}()
+	return ctx, func() {
+		close(stop)
+		<-stopped
+		_ = conn.Close(context.WithoutCancel(ctx))
+	}, nil
+}
+
+// apply runs a migration's statements, each in a transaction of its own: what
+// CockroachDB does with DDL in any case. One that is cut off begins again at the
+// first statement.
+func (m *Migrator) apply(ctx context.Context, s *Migration) error {
+	m.Say("migration %d (%s): %d statements", s.Version, s.Name, len(s.Statements))
+	for i, sql := range s.Statements {
 		if _, err := m.conn.Exec(ctx, sql); err != nil {
 			first, _, _ := strings.Cut(sql, "\n")
-			return fmt.Errorf("ledger: migration %d (%s), statement %d (%s …): %w; mend the cause and run it again, it goes on from there", s.Version, s.Name, i+1, first, err)
+			return fmt.Errorf("ledger: migration %d (%s), statement %d (%s …): %w; mend the cause and run it again", s.Version, s.Name, i+1, first, err)
 		}
 	}
 	if err := m.conn.QueryRow(ctx, statement("record_migration"), s.Version, s.Name, s.Checksum).Scan(&s.Applied); err != nil {

@@ -40,7 +40,7 @@ const (
 
 // judge reads an error that came before the commit, or with it.
 func judge(err error) verdict {
-	if errors.Is(err, errMoved) {
+	if errors.Is(err, errMoved) || errors.Is(err, errAgain) {
 		return conflict
 	}
 	server := (*pgconn.PgError)(nil)
@@ -76,7 +76,7 @@ func (g *Ledger) transact(ctx context.Context, f func(context.Context, pgx.Tx) e
 			return answer.error
 		}
 		switch v := judge(err); {
-		case committing && v == unreached && !pgconn.SafeToRetry(err):
+		case committing && v == unreached:
 			unknown = true
 			g.stats.unknown.Add(1)
 		case v == partition && prepare != nil:
@@ -128,5 +128,7 @@ func (g *Ledger) try(ctx context.Context, f func(context.Context, pgx.Tx) error)
 		_ = tx.Rollback(ctx)
 		return err, false
 	}
+	// From here on only an answer tells: of a connection that breaks while the
+	// driver waits for one, it says that nothing was sent (pgconn.SafeToRetry).
 	return tx.Commit(ctx), true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,7 +50,10 @@ type Counter struct {
 	roundTrips, commands, errors, unknown, reloads, refused atomic.Uint64
 }
 
-var _ joint.Counter = (*Counter)(nil)
+var (
+	_ joint.Counter = (*Counter)(nil)
+	_ joint.Reading = (*Counter)(nil)
+)
 
 // call is a batch on its way.
 type call struct {
@@ -112,6 +116,31 @@ func (c *Counter) Load(batch []joint.Balance, done func(error)) {
 // Give see joint.Counter.
 func (c *Counter) Give(batch []store.ReturnRequest, done func(error)) {
 	c.enqueue(giveScript, c.gives(batch), func(_ []client.ValkeyResult, err error) { done(err) })
+}
+
+// Read see joint.Reading.
+func (c *Counter) Read(keys []joint.AccountDay, done func([]joint.Balance, error)) {
+	keys = slices.Clone(keys)
+	rs := reads(keys)
+	c.enqueue(readScript, rs, func(results []client.ValkeyResult, err error) {
+		all := make([]joint.Balance, len(keys))
+		known := make([]bool, len(keys))
+		for i := 0; err == nil && i < len(rs); i++ {
+			err = readCounts(&results[i], rs[i].from, all, known)
+		}
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		var out []joint.Balance
+		for i := range all {
+			if known[i] {
+				all[i].AccountDay = keys[i]
+				out = append(out, all[i])
+			}
+		}
+		done(out, nil)
+	})
 }
 
 func (c *Counter) enqueue(s *script, rs []*run, finish func([]client.ValkeyResult, error)) {
@@ -246,46 +275,6 @@ func refused(err error) bool {
 func demoted(err error) bool {
 	var e *client.ValkeyError
 	return errors.As(err, &e) && strings.HasPrefix(e.Error(), "READONLY")
-}
-
-// Answers of take.lua.
-const (
-	takeGranted = iota + 1
-	takeExhausted
-	takeNotLoaded
-)
-
-const takeWords = 3 // status, amount, remaining
-
-func readTaken(result *client.ValkeyResult, from []int, out []joint.Taken) error {
-	words, err := result.ToArray()
-	if err == nil && len(words) != takeWords*len(from) {
-		err = fmt.Errorf("%d words for %d requests", len(words), len(from))
-	}
-	if err != nil {
-		return fmt.Errorf("valkey: %w: answer of a script: %w", joint.ErrUnknown, err)
-	}
-	for i, place := range from {
-		status, err1 := words[takeWords*i].AsInt64()
-		got, err2 := words[takeWords*i+1].AsInt64()
-		rest, err3 := words[takeWords*i+2].AsInt64()
-		if err := errors.Join(err1, err2, err3); err != nil {
-			return fmt.Errorf("valkey: %w: answer of a script: %w", joint.ErrUnknown, err)
-		}
-		t := joint.Taken{Amount: unit.Nanos(got), Remaining: unit.Nanos(rest)}
-		switch status {
-		case takeGranted:
-			t.Status = store.OK
-		case takeExhausted:
-			t.Status = store.Exhausted
-		case takeNotLoaded:
-			t.Status = store.Unavailable
-		default:
-			return fmt.Errorf("valkey: %w: answer of a script: status %d", joint.ErrUnknown, status)
-		}
-		out[place] = t
-	}
-	return nil
 }
 
 // period numbers the spans in which outcomes are kept together. They are a

@@ -22,10 +22,13 @@ var (
 	giveSource string
 	//go:embed load.lua
 	loadSource string
+	//go:embed read.lua
+	readSource string
 
 	takeScript = newScript(amountsSource + takeSource)
 	giveScript = newScript(amountsSource + giveSource)
 	loadScript = newScript(loadSource)
+	readScript = newScript(readSource)
 )
 
 // script is called by its hash; a server that does not know it, after a restart
@@ -155,6 +158,16 @@ func (c *Counter) loads(batch []joint.Balance) []*run {
 		r := rs.of(subject{campaign: q.Campaign}, i)
 		r.keys = append(r.keys, accountKey(q.Campaign, q.Account))
 		r.args = append(r.args, day(q.Day), amount(q.CommittedDay), amount(q.CommittedTotal))
+	}
+	return rs.list
+}
+
+func reads(keys []joint.AccountDay) []*run {
+	rs := newRuns(func(*run) {})
+	for i := range keys {
+		k := &keys[i]
+		r := rs.of(subject{campaign: k.Campaign}, i)
+		r.keys, r.args = append(r.keys, accountKey(k.Campaign, k.Account)), append(r.args, day(k.Day))
 	}
 	return rs.list
 }

@@ -27,6 +27,9 @@ type Ledger struct {
 	Heard func(joint.Life)
 	// Alarm, if set, is told of records that contradict the books.
 	Alarm func(error)
+	// Unfenced takes fencing away, and Forgetful the memory of what was granted,
+	// returned and posted before: for a simulator that has to notice.
+	Unfenced, Forgetful bool
 
 	mu       sync.Mutex
 	lives    map[unit.NodeID][]*life
@@ -111,7 +114,7 @@ func (l *Ledger) find(x joint.Life) *life {
 
 // alive is the life if it may spend.
 func (l *Ledger) alive(x joint.Life) (*life, error) {
-	if have := l.find(x); have != nil && !have.fenced {
+	if have := l.find(x); have != nil && (!have.fenced || l.Unfenced) {
 		return have, nil
 	}
 	return nil, joint.ErrFenced
@@ -188,12 +191,12 @@ func (l *Ledger) grantBatch(x joint.Life, number uint64, batch []store.GrantRequ
 	if err != nil {
 		return nil, err
 	}
-	fresh := number > have.number
+	fresh := number > have.number || l.Forgetful
 	have.number = max(have.number, number)
 	out := make([]joint.Granted, len(batch))
 	for i := range batch {
 		r := &batch[i]
-		if g := l.grants[r.ID]; g != nil {
+		if g := l.grants[r.ID]; g != nil && !l.Forgetful {
 			out[i] = g.outcome
 			continue
 		}
@@ -266,7 +269,7 @@ func (l *Ledger) postOne(r *ledger.Record) {
 		return
 	case ledger.Returned:
 		id := store.OpID{Node: r.Node, Shard: r.Shard, Epoch: r.Epoch, Seq: r.Seq}
-		if _, again := l.returns[id]; again {
+		if _, again := l.returns[id]; again && !l.Forgetful {
 			return
 		}
 		l.returns[id] = struct{}{}
@@ -281,7 +284,7 @@ func (l *Ledger) postOne(r *ledger.Record) {
 	case ledger.Posted, ledger.Recorded:
 		if r.Kind == ledger.Posted || r.Reason != ledger.ForeignNode && r.Reason != ledger.UnknownEpoch {
 			k := eventKey{r.Win, r.Event}
-			if _, again := l.events[k]; again {
+			if _, again := l.events[k]; again && !l.Forgetful {
 				return
 			}
 			l.events[k] = struct{}{}

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"bufio"
@@ -15,21 +15,24 @@ import (
 	"time"
 )
 
-// child is a server in its own process.
-type child struct {
-	cmd     *exec.Cmd
-	address string
+// Server is a server in its own process.
+type Server struct {
+	cmd *exec.Cmd
+	// Address is where it serves ads.
+	Address string
+	// Admin is its admin port, "" if it printed none.
+	Admin string
 }
 
 // servingOn finds the address in the first line that both servers print.
-var servingOn = regexp.MustCompile(`serving ads on http://([^\s,]+)`)
+var servingOn = regexp.MustCompile(`serving ads on http://([^\s,]+)(?:, admin on http://([^\s,]+))?`)
 
 // startTimeout bounds a server's start.
 const startTimeout = 30 * time.Second
 
-// startChild starts a server on the given cores (nil: all) and waits for its
+// Start starts a server on the given cores (nil: all) and waits for its
 // address.
-func startChild(ctx context.Context, cores []int, stderr io.Writer, name string, args ...string) (*child, error) {
+func Start(ctx context.Context, cores []int, stderr io.Writer, name string, args ...string) (*Server, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
@@ -41,14 +44,14 @@ func startChild(ctx context.Context, cores []int, stderr io.Writer, name string,
 	if err := startOn(cmd, cores); err != nil {
 		return nil, err
 	}
-	c := &child{cmd: cmd}
-	found := make(chan string, 1)
+	c := &Server{cmd: cmd}
+	found := make(chan []string, 1)
 	go func() {
 		defer close(found)
 		s := bufio.NewScanner(out)
 		for s.Scan() {
 			if m := servingOn.FindStringSubmatch(s.Text()); m != nil {
-				found <- m[1]
+				found <- m
 				break
 			}
 		}
@@ -57,9 +60,9 @@ func startChild(ctx context.Context, cores []int, stderr io.Writer, name string,
 	timer := time.NewTimer(startTimeout)
 	defer timer.Stop()
 	select {
-	case address, ok := <-found:
+	case m, ok := <-found:
 		if ok {
-			c.address = address
+			c.Address, c.Admin = m[1], m[2]
 			return c, nil
 		}
 		err = errors.New("it ended without serving")
@@ -68,11 +71,15 @@ func startChild(ctx context.Context, cores []int, stderr io.Writer, name string,
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	c.stop()
+	c.Stop()
 	return nil, err
 }
 
-func (c *child) stop() {
+// PID is its process id.
+func (c *Server) PID() int { return c.cmd.Process.Pid }
+
+// Stop ends it as an operator would, and waits.
+func (c *Server) Stop() {
 	// It may have ended by itself; Wait says nothing we could act on.
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	_ = c.cmd.Wait()
@@ -97,12 +104,12 @@ func startOn(cmd *exec.Cmd, cores []int) error {
 	return <-result
 }
 
-// millraceBinary is the given binary, or one built now from this module.
-func millraceBinary(ctx context.Context, given string, stderr io.Writer) (string, func(), error) {
+// Binary is the given binary, or one built now from this module.
+func Binary(ctx context.Context, given string, stderr io.Writer) (string, func(), error) {
 	if given != "" {
 		return given, func() {}, nil
 	}
-	folder, err := os.MkdirTemp("", "millrace-peers-*")
+	folder, err := os.MkdirTemp("", "millrace-bench-*")
 	if err != nil {
 		return "", nil, err
 	}

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// splitCores halves the usable cores: servers, client. nil means "not split".
-func splitCores(split bool) (servers, client []int) {
+// SplitCores halves the usable cores: servers, client. nil means "not split".
+func SplitCores(split bool) (servers, client []int) {
 	var set unix.CPUSet
 	if !split || unix.SchedGetaffinity(0, &set) != nil || set.Count() < 2 {
 		return nil, nil
@@ -40,8 +40,8 @@ func pinThread(tid int, cores []int) error {
 	return nil
 }
 
-// pinSelf moves every thread of this process; new ones inherit.
-func pinSelf(cores []int) error {
+// PinSelf moves every thread of this process; new ones inherit.
+func PinSelf(cores []int) error {
 	if cores == nil {
 		return nil
 	}
@@ -64,8 +64,8 @@ func pinSelf(cores []int) error {
 // clockTick is the unit of /proc/PID/stat: USER_HZ, 100 on every Linux.
 const clockTick = 10 * time.Millisecond
 
-// cpu is the processor time the child has used; 0 when it can't be read.
-func (c *child) cpu() time.Duration {
+// CPU is the processor time the server has used; 0 when it can't be read.
+func (c *Server) CPU() time.Duration {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.cmd.Process.Pid))
 	if err != nil {
 		return 0

@@ -1,0 +1,126 @@
+package demand
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"millrace/codec/unit"
+)
+
+// A cap of the node holds in every window, whatever the shards' traffic is and
+// whatever messages are lost, and most of it is used where it could be.
+func TestCapsHold(t *testing.T) {
+	r := requestOf(t, bannerRequest)
+	const qps = 100
+	for _, c := range []struct {
+		name   string
+		shards int
+		lost   float64
+		uneven bool
+		used   float64 // of the cap
+	}{
+		{"one shard", 1, 0, false, 0.95},
+		{"four, even", 4, 0, false, 0.9},
+		{"four, nearly all on one", 4, 0, true, 0.75},
+		{"four, a third of messages lost", 4, 0.33, true, 0.4},
+	} {
+		who := fine(3)
+		m := newMarket(t, 5, c.shards, fleet(3, "explore: {share: 0}", func(i int) string {
+			return [...]string{", qps: 100", ", egress: 150KiB", ""}[i]
+		}), who)
+		m.lost = c.lost
+		var at []unit.MonoTime // of calls to p00
+		bytes := 0
+		const seconds = 30
+		for end := m.now.Add(seconds * time.Second); m.now < end; m.now = m.now.Add(time.Second / 400) {
+			shard := m.r.IntN(c.shards)
+			if c.uneven && m.r.IntN(20) > 0 {
+				shard = 1
+			}
+			before, size := m.asked[0], m.asked[1]
+			m.play(m.desks[shard], r)
+			if m.asked[0] > before {
+				at = append(at, m.now)
+			}
+			bytes += 1500 * (m.asked[1] - size)
+		}
+		// Each shard may spend a burst at once, and its part of the cap after it.
+		burst := float64(c.shards) * max(qps/burstShare/float64(c.shards), 1)
+		if c.shards > 1 {
+			burst = qps/burstShare + float64(c.shards)
+		}
+		for i := range at {
+			for _, width := range []int{50, 200, 1000} {
+				if k := i + width; k < len(at) {
+					if took := at[k].Sub(at[i]).Seconds(); float64(width) > qps*(took+0.0025)+2*burst {
+						t.Fatalf("%s: %d calls in %.2f s", c.name, width, took)
+					}
+				}
+			}
+		}
+		if got := float64(len(at)) / (seconds * qps); got > 1.02 || got < c.used {
+			t.Errorf("%s: %.2f of the cap in calls was used", c.name, got)
+		}
+		if got := float64(bytes) / (seconds * 150 * 1024); got > 1.1 || got < c.used-0.1 {
+			t.Errorf("%s: %.2f of the cap in bytes was used", c.name, got)
+		}
+		if m.asked[2] != seconds*400 {
+			t.Errorf("%s: a partner without caps was asked %d times", c.name, m.asked[2])
+		}
+	}
+}
+
+const videoRequest = `{"id":"1","imp":[{"id":"a","video":{"mimes":["video/mp4"]}}],"app":{"bundle":"com.a"}}`
+
+// Scarce calls go to the requests that are worth most: of two kinds of traffic
+// the dear one gets most of a cap for a fifth of it all.
+func TestScarceCallsGoToTheDear(t *testing.T) {
+	cheap, dear := requestOf(t, bannerRequest), requestOf(t, videoRequest)
+	m := newMarket(t, 6, 1, fleet(2, "explore: {share: 0}", func(i int) string { return ", tier: 2, qps: 80" }), fine(2))
+	d := m.desks[0]
+	at := map[bool]int{}
+	for i := range 60_000 {
+		m.now = m.now.Add(time.Second / 400)
+		isDear := i%5 == 0
+		r := cheap
+		if isDear {
+			r = dear
+		}
+		before := m.calls
+		m.play(d, r)
+		if i > 20_000 {
+			at[isDear] += m.calls - before
+		}
+	}
+	t.Logf("%d calls for dear requests, %d for cheap ones", at[true], at[false])
+	if at[true] < 2*at[false] {
+		t.Errorf("%d calls for dear requests, %d for cheap ones", at[true], at[false])
+	}
+}
+
+// The parts that a home divides are never more than there is.
+func TestDividedIsNeverMore(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 100 {
+		shards := 2 + r.IntN(14)
+		m := newMarket(t, 1, shards, fleet(1, "", func(int) string { return ", qps: 50" }), fine(1))
+		d := m.desks[0]
+		b := &d.who[0].calls
+		b.set(1+r.Int64N(1e9), callUnits, shards)
+		for i := range b.wants {
+			b.wants[i] = r.Int64N(1 << uint(r.IntN(40)))
+		}
+		for _, x := range m.desks[1:] {
+			x.who[0].calls.set(b.cap, callUnits, shards)
+		}
+		d.divide(b, 0, callsBudget)
+		sum := int64(0)
+		for _, x := range m.desks {
+			sum += x.who[0].calls.next + x.who[0].calls.fixed(shards)
+		}
+		if sum > b.cap || sum < b.cap-int64(2*shards) {
+			t.Fatalf("%d of %d divided among %d", sum, b.cap, shards)
+		}
+	}
+}
