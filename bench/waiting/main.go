@@ -149,11 +149,11 @@ func table(w io.Writer, results []result, records []*record) error {
 		fmt.Fprintf(w, format, args...)
 	}
 	out("%d records of %d auctions, %d partners\n\n", len(records), records[0].auctions(), records[0].partners)
-	out("| waits for | of the revenue | mean wait | p50 | p95 | wait saved |\n|---|---|---|---|---|---|\n")
+	out("| waits for | of the revenue | mean wait | p50 | p95 | wait saved | asked |\n|---|---|---|---|---|---|---|\n")
 	for _, r := range results {
-		out("| %s | %.2f ± %.2f %% | %.1f ms | %.1f | %.1f | %.0f %% |\n", r.name, 100*r.kept, 100*r.keptError, millis(r.mean), millis(r.p50), millis(r.p95), 100*r.saved)
+		out("| %s | %.2f ± %.2f %% | %.1f ms | %.1f | %.1f | %.0f %% | %.1f |\n", r.name, 100*r.kept, 100*r.keptError, millis(r.mean), millis(r.p50), millis(r.p95), 100*r.saved, r.asked)
 	}
-	out("| the best bid, knowing all answers | %.2f %% | %.1f ms | | | %.0f %% |\n", 100*results[0].full, millis(results[0].knowing), 100*(1-float64(results[0].knowing)/float64(results[0].mean)))
+	out("| the best bid, knowing all answers | %.2f %% | %.1f ms | | | %.0f %% | |\n", 100*results[0].full, millis(results[0].knowing), 100*(1-float64(results[0].knowing)/float64(results[0].mean)))
 	for _, r := range results {
 		if r.factor == 1 {
 			out("\nWhere the wait ends, with the defaults:\n\n| at | auctions | kept of what these would have earned | mean wait | wait saved |\n|---|---|---|---|---|\n")
