@@ -394,13 +394,13 @@ func (n *Node) stop(ctx context.Context) error {
 	if n.models != nil {
 		n.models.close()
 	}
+	if n.demand != nil {
+		keep(n.demand.stop(ctx)) // nobody waits for bidders any more
+	}
 	if n.ingress != nil {
 		keep(n.ingress.Shutdown(ctx))
 	}
 	if n.group != nil {
-		if n.demand != nil {
-			keep(n.demand.stop(ctx))
-		}
 		keep(n.drain(ctx))
 		keep(n.group.Stop(ctx))
 	}
