@@ -20,9 +20,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// slow recoveries are worth a look at what the nodes had to say.
-const slow = 4 * time.Second
-
 // TestFleet breaks every part of a fleet under load, and counts the money.
 func TestFleet(t *testing.T) {
 	seconds := blackbox.Size(t, "MILLRACE_FLEET", 1, 600)
@@ -45,11 +42,6 @@ func TestFleet(t *testing.T) {
 		d := x.Run(f, r)
 		t.Logf("%6.1f s: %s: over after %v", time.Since(began).Seconds(), x.Name, d.Round(time.Millisecond))
 		recovered.Add(x.Name, d)
-		if d > slow {
-			for _, n := range f.Nodes {
-				t.Logf("node %d, in its present life: %s", n.ID, n.Server.LogTail())
-			}
-		}
 		if t.Failed() {
 			t.FailNow()
 		}
@@ -71,6 +63,11 @@ func TestFleet(t *testing.T) {
 	stop()
 	f.Settle()
 	trips, grants := f.Sum("millrace_valkey_round_trips_total"), f.Sum("millrace_shared_grants_total")
+	for _, contradictions := range []string{"millrace_ledger_breaches_total", "millrace_budget_defects_total"} {
+		if n := f.Sum(contradictions); n != 0 {
+			t.Errorf("%s is %.0f", contradictions, n)
+		}
+	}
 	for _, n := range f.Nodes {
 		n.Stop()
 	}
@@ -82,6 +79,17 @@ func TestFleet(t *testing.T) {
 	t.Logf("%.0f round trips to Valkey for %.0f leases and %d events billed", trips, grants, v.Posted)
 	if v.Posted == 0 || v.Acknowledged == 0 {
 		t.Error("nothing was billed")
+	}
+	// What an operator would ask agrees.
+	for _, n := range f.Nodes {
+		for _, args := range [][]string{
+			{"reconcile", "--data", n.Data, "--ledger", f.Postgres.URL},
+			{"audit", "verify", "--data", n.Data},
+		} {
+			if code, out := blackbox.Run(t, args...); code != 0 {
+				t.Errorf("millrace %s: exit %d\n%s", args, code, out)
+			}
+		}
 	}
 	if !t.Failed() {
 		judgeNotices(t, f)
