@@ -11,7 +11,7 @@ BENCH_TIME ?= 200ms
 BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build sim test test-train train obd goldens race differential fuzz fuzz-smoke bench bench-codec bench-dsp bench-explore bench-models bench-micro blackbox-long alloc check ci clean
+.PHONY: help deps build sim test test-train train obd goldens race differential fuzz fuzz-smoke fleet bench bench-fleet bench-codec bench-dsp bench-explore bench-models bench-micro blackbox-long alloc check ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
@@ -64,6 +64,13 @@ fuzz: ## every Fuzz function, long (FUZZ_SECONDS in all, FUZZ_PATTERN chooses)
 
 fuzz-smoke: ## every Fuzz function, about a minute
 	.ci/fuzz 60 '$(FUZZ_PATTERN)'
+
+fleet: ## three nodes on a real Valkey, PostgreSQL and Kafka, every part broken again and again for ten minutes; then the money is counted
+	MILLRACE_LONG=1 $(GO) test -count=1 -timeout 60m -v -run TestFleet ./bench/fleet
+
+bench-fleet: ## what a reservation costs here, and what three nodes at full speed cost Valkey beside a check in Lua for each request
+	$(GO) test -run '^$$' -bench 'ReservePostOnly' -benchmem ./engine/budget
+	$(GO) test -run '^$$' -bench RoundTrips -benchtime 1x ./bench/fleet
 
 bench: ## the decision in process, one shard to two, the network edge, and the server against its peer as a ratio
 	$(GO) test -run '^$$' -bench . ./bench/decision

@@ -34,7 +34,7 @@ type accounts struct {
 type Verdict struct {
 	Sent, Acknowledged, Posted, Recorded int
 	Spent                                unit.Nanos
-	RanOut, Campaigns                    int
+	RanOut, Campaigns                    int        // budgets of which next to nothing is left to grant, and all
 	Locked                               unit.Nanos // held by lives that ended without returning it
 	Messages                             int        // in the topic, with repeats
 }
@@ -108,9 +108,6 @@ func (f *Fleet) judgeLimits(a *accounts, v *Verdict) {
 			if spent > c.Limit {
 				f.t.Errorf("%s spent %v of %v on day %d", c.Name, spent, c.Limit, day)
 			}
-		}
-		if a.spent[c.ID]*100 > c.Limit*98 {
-			v.RanOut++
 		}
 	}
 }
@@ -213,6 +210,9 @@ func (f *Fleet) judgeGrants(ctx context.Context, db *pgx.Conn, a *accounts, v *V
 			f.t.Errorf("%s: the ledger has %v granted and %v spent, of %v; the journals have %v spent", c.Name, unit.Nanos(committed), unit.Nanos(spent), c.Limit, a.spent[c.ID])
 		}
 		v.Locked += unit.Nanos(committed - spent)
+		if unit.Nanos(committed)*100 > c.Limit*98 {
+			v.RanOut++
+		}
 	}
 	if err := rows.Err(); err != nil {
 		f.t.Fatal(err)

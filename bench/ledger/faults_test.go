@@ -56,6 +56,23 @@ func oneAccount(t *testing.T, p *server) {
 	verify(t, address)
 }
 
+// again: a request that comes back in a later batch, with others and for another
+// amount, has its first outcome.
+func again(t *testing.T, p *server) {
+	address := p.database(t)
+	n := begin(t, open(t, address), 1, 10, 0)
+	first := n.request(1, 600, 1000)
+	n.grant(first)
+	repeated := first
+	repeated.Amount = 50
+	for i, g := range n.grant(n.request(1, 300, 1000), repeated, n.request(1, 300, 1000)) {
+		if want := [...]unit.Nanos{300, 600, 100}[i]; g.Status != store.OK || g.Amount != want {
+			t.Errorf("request %d: %+v, want %v", i, g, want)
+		}
+	}
+	verify(t, address)
+}
+
 // lostCommits cuts the connection at every third commit, half of them before
 // the server has it and half after: everything still counts once.
 func lostCommits(t *testing.T, p *server) {

@@ -357,6 +357,46 @@ func TestCounterDemoted(t *testing.T) {
 	}
 }
 
+// TestCounterFailover: the primary dies, the sentinel puts the replica in its
+// place, and the counter goes on there, with what the replica had.
+func TestCounterFailover(t *testing.T) {
+	primary := servers.Valkey(t)
+	host, port, _ := strings.Cut(primary.Addr, ":")
+	replica := servers.Valkey(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
+	sentinel := servers.ValkeySentinel(t, "budgets", primary)
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s never came", what)
+			}
+		}
+	}
+	knows := func(v *servers.ValkeyServer, section, text string) func() bool {
+		return func() bool {
+			info, err := v.Do("INFO", section)
+			return err == nil && strings.Contains(info, text)
+		}
+	}
+	until("a replica in step", knows(replica, "replication", "master_link_status:up"))
+	until("a sentinel that knows both", knows(sentinel, "sentinel", "slaves=1"))
+	c := openCounter(t, func(cfg *valkey.Config) { cfg.Sentinel, cfg.Timeout = "budgets", 10*time.Second }, sentinel.Addr)
+	c.load(balance(5, 50, 0, 0))
+	expect(t, c.take(want(1, 5, 50, 600, 1000))[0], store.OK, 600, 400)
+	primary.Kill()
+	var got []joint.Taken
+	until("an answer of the new primary", func() bool {
+		var err error
+		got, err = c.try(want(1, 5, 50, 600, 1000))
+		return err == nil
+	})
+	if got[0].Status == store.Unavailable { // it was not told in time
+		c.load(balance(5, 50, 0, 0))
+		got = c.take(want(1, 5, 50, 600, 1000))
+	}
+	expect(t, got[0], store.OK, 600, 400)
+}
+
 // TestCounterRefusesMore than it can carry, and answers everybody.
 func TestCounterRefusesMore(t *testing.T) {
 	server := servers.Valkey(t)
