@@ -176,7 +176,9 @@ type Told struct {
 
 // Notify is serve.Notifier.
 func (w *World) Notify(_ unit.ShardID, n event.Notice, url []byte) bool {
-	w.Told = append(w.Told, Told{n, string(url)})
+	if !w.discard {
+		w.Told = append(w.Told, Told{n, string(url)})
+	}
 	return true
 }
 
