@@ -57,10 +57,11 @@ func oneAccount(t *testing.T, p *server) {
 }
 
 // again: a request that comes back in a later batch, with others and for another
-// amount, has its first outcome.
+// amount, has its first outcome. Through a pooler that keeps no prepared
+// statements, as it were.
 func again(t *testing.T, p *server) {
 	address := p.database(t)
-	n := begin(t, open(t, address), 1, 10, 0)
+	n := begin(t, open(t, address+"&default_query_exec_mode=exec"), 1, 10, 0)
 	first := n.request(1, 600, 1000)
 	n.grant(first)
 	repeated := first
@@ -70,6 +71,7 @@ func again(t *testing.T, p *server) {
 			t.Errorf("request %d: %+v, want %v", i, g, want)
 		}
 	}
+	n.post(n.granted(&first, 600), n.posted(10, 1, 5), n.returned(10, 1, 100))
 	verify(t, address)
 }
 

@@ -141,8 +141,11 @@ FROM (
 ) AS parts
 GROUP BY account, campaign, day ORDER BY account, day;
 
+-- Of the journal that the node's last life writes: by it, or by the life before it there.
 -- name: node_position
-SELECT COALESCE((SELECT position FROM cursors WHERE node = $1 ORDER BY epoch DESC LIMIT 1), 0)::INT8;
+SELECT COALESCE(max(c.position), 0)::INT8 FROM cursors AS c
+JOIN (SELECT epoch, previous FROM lives WHERE node = $1 ORDER BY epoch DESC LIMIT 1) AS l ON c.epoch = l.epoch OR c.epoch = l.previous
+WHERE c.node = $1;
 
 -- name: write_off_lease
 UPDATE leases SET written_off = written_off + $5::INT8 WHERE node = $1 AND epoch = $2 AND account = $3 AND day = DATE '1970-01-01' + $4::INT4;
