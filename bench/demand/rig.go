@@ -91,7 +91,28 @@ func newRig(ctx context.Context, p plan, stderr io.Writer) (r *rig, err error) {
 	if err != nil {
 		return r, fmt.Errorf("millrace does not start: %w", err)
 	}
-	return r, nil
+	if !p.alone {
+		err = r.connected(ctx)
+	}
+	return r, err
+}
+
+// connected waits until every bidder that listens has a connection: they are
+// made beside the requests, and those that come before them find nobody.
+func (r *rig) connected(ctx context.Context) error {
+	for range 200 {
+		all := true
+		for _, d := range r.fleet.Status() {
+			all = all && d.Open > 0
+		}
+		if all {
+			break
+		}
+		if err := sleep(ctx, 25*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *rig) close() {
