@@ -9,10 +9,11 @@ BENCH ?= .
 SIM_SEED ?= 1
 DEMAND ?= scale timing soak faults
 BENCH_TIME ?= 200ms
+POSTINGS ?= 10000000
 BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build sim test test-train train obd goldens race differential fuzz fuzz-smoke bench bench-demand bench-codec bench-dsp bench-explore bench-models bench-micro blackbox-long alloc check ci clean
+.PHONY: help deps build sim test test-train train obd goldens race differential fuzz fuzz-smoke fleet bench bench-demand bench-fleet bench-codec bench-dsp bench-explore bench-ledger bench-models bench-waiting bench-micro blackbox-long alloc check ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
@@ -66,6 +67,13 @@ fuzz: ## every Fuzz function, long (FUZZ_SECONDS in all, FUZZ_PATTERN chooses)
 fuzz-smoke: ## every Fuzz function, about a minute
 	.ci/fuzz 60 '$(FUZZ_PATTERN)'
 
+fleet: ## three nodes on a real Valkey, PostgreSQL and Kafka, every part broken again and again for ten minutes; then the money is counted
+	MILLRACE_LONG=1 $(GO) test -count=1 -timeout 60m -v -run TestFleet ./bench/fleet
+
+bench-fleet: ## what a reservation costs here, and what three nodes at full speed cost Valkey beside a check in Lua for each request
+	$(GO) test -run '^$$' -bench 'ReservePostOnly' -benchmem ./engine/budget
+	$(GO) test -run '^$$' -bench RoundTrips -benchtime 1x ./bench/fleet
+
 bench: ## the decision in process, one shard to two, the network edge, and the server against its peer as a ratio
 	$(GO) test -run '^$$' -bench . ./bench/decision
 	$(GO) run ./bench/ingress
@@ -81,6 +89,9 @@ bench-pacing: ## budgets over a simulated week against their plans, with a pictu
 bench-models: ## kernels of models/gbdt against leaves and the C APIs of LightGBM and XGBoost; trains its models first (needs the Python of deps)
 	$(GO) run ./bench/models
 
+bench-waiting: ## what stopping early costs and saves: revenue kept and time saved at each cut-off, docs/waiting.svg
+	$(GO) run ./bench/waiting -svg docs/waiting.svg
+
 bench-codec: ## parsing requests and answers, and patching: ours, sonic, encoding/json, simdjson-go and a plain pass, in one run
 	$(GO) test -count=1 -timeout 30m -v -run Table ./bench/codec -rounds 200
 
@@ -89,6 +100,10 @@ bench-dsp: ## what a call to a bidder costs the caller: ours, net/http, x/net, f
 
 bench-explore: ## what exploration costs and brings: regret of each policy in worlds of known rates, docs/exploration.svg
 	$(GO) run ./bench/explore -svg docs/exploration.svg
+
+bench-ledger: ## the shared ledger on PostgreSQL: rows a second by batch size and its peers, grants; recovery of POSTINGS billed events (7 GB of disk, minutes)
+	$(GO) test -run '^$$' -bench . -benchtime 2s ./bench/ledger
+	$(GO) test -count=1 -timeout 120m -v -run TestRecovery ./bench/ledger -postings $(POSTINGS)
 
 bench-micro: ## the packages' own benchmarks (BENCH, BENCH_TIME, BENCH_PACKAGES)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem $(BENCH_PACKAGES)

@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"millrace/bench/blackbox"
@@ -16,10 +17,13 @@ type Campaign struct {
 	Limit unit.Nanos // of a day, and of all time
 }
 
-// countries divide the campaigns, so that many compete at a time.
-var countries = []string{
-	"USA", "DEU", "FRA", "ITA", "ESP", "NLD", "SWE", "POL", "AUT", "BEL", "CHE", "CZE", "DNK", "FIN", "GRC", "HUN", "IRL", "NOR", "PRT", "ROU",
-}
+// countries divide the campaigns, so that many compete, and win, at a time.
+var countries = strings.Fields("" +
+	"USA DEU FRA ITA ESP NLD SWE POL AUT BEL CHE CZE DNK FIN GRC HUN IRL NOR PRT ROU AND ARE AFG ATG AIA ALB ARM AGO ATA ARG ASM AUS ABW ALA AZE BIH BRB BGD BFA BGR " +
+	"BHR BDI BEN BLM BMU BRN BOL BES BRA BHS BTN BVT BWA BLR BLZ CAN CCK COD CAF COG CIV COK CHL CMR CHN COL CRI CUB CPV CUW CXR CYP DJI DMA DOM DZA ECU EST EGY ESH " +
+	"ERI ETH FJI FLK FSM FRO GAB GBR GRD GEO GUF GGY GHA GIB GRL GMB GIN GLP GNQ SGS GTM GUM GNB GUY HKG HMD HND HRV HTI IDN ISR IMN IND IOT IRQ IRN ISL JEY JAM JOR " +
+	"JPN KEN KGZ KHM KIR COM KNA PRK KOR KWT CYM KAZ LAO LBN LCA LIE LKA LBR LSO LTU LUX LVA LBY MAR MCO MDA MNE MAF MDG MHL MKD MLI MMR MNG MAC MNP MTQ MRT MSR MLT " +
+	"MUS MDV MWI MEX MYS MOZ NAM NCL NER NFK NGA NIC NPL NRU NIU NZL OMN PAN PER PYF PNG PHL PAK SPM PCN PRI PSE PLW PRY QAT REU SRB RUS RWA SAU SLB SYC SDN SGP SHN")
 
 // largeLimit is more than all clients can spend on one country's large campaign,
 // and little enough that its leases are asked for every few seconds.
@@ -31,8 +35,8 @@ const largeLimit = 20 * unit.NanosPerUnit
 func campaigns(c Config) []Campaign {
 	list := make([]Campaign, c.Campaigns)
 	for i := range list {
-		country := countries[i%len(countries)]
-		if i >= len(list)-len(countries) {
+		country := countries[i%c.Countries]
+		if i >= len(list)-c.Countries {
 			list[i] = newCampaign(blackbox.Line{Name: "large-" + country, Price: "0.50", Country: country}, largeLimit)
 			continue
 		}

@@ -32,6 +32,7 @@ func (f *Fleet) Faults() []Fault {
 		{"PostgreSQL restarted", postgresRestarted},
 		{"Valkey stopped in mid-air", valkeyPaused},
 		{"node stopped in an orderly way", nodeStopped},
+		{"PostgreSQL killed, and a node started without it", nodeAlone},
 	}
 	if f.Kafka != nil {
 		list = append(list, Fault{"Kafka killed", kafkaKilled})
@@ -73,23 +74,40 @@ func nodePaused(f *Fleet, r *rand.Rand) time.Duration {
 	return f.pays(n, since)
 }
 
-// grants waits until ledger and counter grant to every node again.
+// nodeAlone: a node comes up while the ledger is away, and pays when it is back.
+func nodeAlone(f *Fleet, r *rand.Rand) time.Duration {
+	n := f.any(r)
+	n.Kill()
+	f.Postgres.Kill()
+	n.Restart()
+	since := time.Now()
+	f.Postgres.Start()
+	return f.pays(n, since)
+}
+
+// grants waits until ledger and counter grant to every node again, which must
+// also want something.
 func (f *Fleet) grants(since time.Time) time.Duration {
-	const granted = "millrace_shared_grants_total"
+	f.await("grants to every node", "millrace_shared_grants_total", func(m map[string]float64) bool {
+		return m["millrace_shared_trouble"] == 0 && m["millrace_valkey_breaker"] == 0
+	})
+	return time.Since(since)
+}
+
+// await waits until a counter of every node has risen and its metrics are well.
+func (f *Fleet) await(what, counter string, well func(metrics map[string]float64) bool) {
 	before := map[int]float64{}
 	for _, n := range f.Nodes {
-		before[n.ID] = n.Server.Metrics()[granted]
+		before[n.ID] = n.Server.Metrics()[counter]
 	}
-	f.Await("grants to every node", func() bool {
+	f.Await(what, func() bool {
 		for _, n := range f.Nodes {
-			m := n.Server.Metrics()
-			if m[granted] <= before[n.ID] || m["millrace_shared_trouble"] != 0 || m["millrace_valkey_breaker"] != 0 {
+			if m := n.Server.Metrics(); m[counter] <= before[n.ID] || !well(m) {
 				return false
 			}
 		}
 		return true
 	})
-	return time.Since(since)
 }
 
 func valkeyKilled(f *Fleet, r *rand.Rand) time.Duration {
@@ -119,16 +137,21 @@ func valkeyPaused(f *Fleet, r *rand.Rand) time.Duration {
 func postgresKilled(f *Fleet, r *rand.Rand) time.Duration {
 	f.Postgres.Kill()
 	pause(r, 500*time.Millisecond, 3*time.Second)
-	since := time.Now()
-	f.Postgres.Start()
-	return f.grants(since)
+	return f.postgresBack()
 }
 
 func postgresRestarted(f *Fleet, _ *rand.Rand) time.Duration {
 	f.Postgres.Stop()
+	return f.postgresBack()
+}
+
+// postgresBack starts it, and waits until the ledger takes every node's postings
+// and answers what it is asked for.
+func (f *Fleet) postgresBack() time.Duration {
 	since := time.Now()
 	f.Postgres.Start()
-	return f.grants(since)
+	f.await("postings of every node", "millrace_ledger_postings_total", func(m map[string]float64) bool { return m["millrace_shared_trouble"] == 0 })
+	return time.Since(since)
 }
 
 func kafkaKilled(f *Fleet, r *rand.Rand) time.Duration {
@@ -182,12 +205,12 @@ func (r *Recoveries) Add(name string, d time.Duration) {
 // String is a table.
 func (r *Recoveries) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-40s %6s  %10s  %10s  %10s\n", "recovered from", "times", "shortest", "median", "longest")
+	fmt.Fprintf(&b, "%-52s %6s  %10s  %10s  %10s\n", "recovered from", "times", "shortest", "median", "longest")
 	for _, name := range r.order {
 		d := slices.Clone(r.times[name])
 		slices.Sort(d)
 		round := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
-		fmt.Fprintf(&b, "%-40s %6d  %10v  %10v  %10v\n", name, len(d), round(d[0]), round(d[len(d)/2]), round(d[len(d)-1]))
+		fmt.Fprintf(&b, "%-52s %6d  %10v  %10v  %10v\n", name, len(d), round(d[0]), round(d[len(d)/2]), round(d[len(d)-1]))
 	}
 	return b.String()
 }

@@ -26,6 +26,8 @@ const (
 type Config struct {
 	Nodes     int
 	Campaigns int
+	// Countries divide them; requests come from each alike.
+	Countries int
 	Kafka     bool
 	// Budget is what an average campaign has, in nanos.
 	Budget unit.Nanos
@@ -49,12 +51,14 @@ type Fleet struct {
 	Kafka     *servers.KafkaBroker // nil without
 	Campaigns []Campaign
 	Log       *Log
+
+	countries []string
 }
 
 // Start starts the servers, prepares the ledger and starts the nodes.
 func Start(t testing.TB, c Config) *Fleet {
 	t.Helper()
-	f := &Fleet{t: t, Campaigns: campaigns(c), Log: newLog()}
+	f := &Fleet{t: t, Campaigns: campaigns(c), Log: newLog(), countries: countries[:c.Countries]}
 	f.Valkey = servers.Valkey(t)
 	f.Postgres = servers.Postgres(t)
 	if c.Kafka {

@@ -1,10 +1,13 @@
 package fleet_test
 
 import (
+	"context"
 	"math/rand/v2"
 	"os"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"millrace/bench/blackbox"
 	"millrace/bench/fleet"
@@ -17,11 +20,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// slow recoveries are worth a look at what the nodes had to say.
+const slow = 4 * time.Second
+
 // TestFleet breaks every part of a fleet under load, and counts the money.
 func TestFleet(t *testing.T) {
 	seconds := blackbox.Size(t, "MILLRACE_FLEET", 1, 600)
 	long := seconds > 60
-	c := fleet.Config{Nodes: 3, Campaigns: 60, Budget: unit.NanosPerUnit / 2}
+	c := fleet.Config{Nodes: 3, Campaigns: 60, Countries: 20, Budget: unit.NanosPerUnit / 2}
 	if long {
 		c.Campaigns, c.Kafka, c.Budget = 200, true, 4*unit.NanosPerUnit
 	}
@@ -39,13 +45,21 @@ func TestFleet(t *testing.T) {
 		d := x.Run(f, r)
 		t.Logf("%6.1f s: %s: over after %v", time.Since(began).Seconds(), x.Name, d.Round(time.Millisecond))
 		recovered.Add(x.Name, d)
+		if d > slow {
+			for _, n := range f.Nodes {
+				t.Logf("node %d, in its present life: %s", n.ID, n.Server.LogTail())
+			}
+		}
 		if t.Failed() {
 			t.FailNow()
 		}
 	}
-	faults := f.Faults()
+	parts := f.Faults()
+	if !long {
+		parts = parts[:5]
+	}
 	for round := 0; round == 0 || time.Since(began) < time.Duration(seconds)*time.Second; round++ {
-		for _, x := range faults {
+		for _, x := range parts {
 			breakOne(x)
 			time.Sleep(time.Duration(r.IntN(1000)) * time.Millisecond)
 		}
@@ -60,10 +74,41 @@ func TestFleet(t *testing.T) {
 	for _, n := range f.Nodes {
 		n.Stop()
 	}
-	v := f.Judge()
+	v, faults := f.Judge()
+	for _, fault := range faults {
+		t.Error(fault)
+	}
 	t.Logf("%v of faults; %d auctions, %d bids, %d requests failed\n%s\n%s", took.Round(time.Second), f.Log.Auctions.Load(), f.Log.Bids.Load(), f.Log.Failed.Load(), v, &recovered)
 	t.Logf("%.0f round trips to Valkey for %.0f leases and %d events billed", trips, grants, v.Posted)
 	if v.Posted == 0 || v.Acknowledged == 0 {
 		t.Error("nothing was billed")
+	}
+	if !t.Failed() {
+		judgeNotices(t, f)
+	}
+}
+
+// judgeNotices: each forgery in the ledger is found.
+func judgeNotices(t *testing.T, f *fleet.Fleet) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	db, err := pgx.Connect(ctx, f.Postgres.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close(ctx) }()
+	known := 0
+	for _, forgery := range []string{
+		"UPDATE postings SET amount = amount + 1 WHERE debit = 3 AND seq = (SELECT max(seq) FROM postings WHERE debit = 3)",
+		"DELETE FROM postings WHERE debit = 3 AND seq = (SELECT min(seq) FROM postings WHERE debit = 3)",
+	} {
+		if _, err := db.Exec(ctx, forgery); err != nil {
+			t.Fatal(err)
+		}
+		_, faults := f.Judge()
+		if len(faults) <= known {
+			t.Errorf("the judge did not notice: %s", forgery)
+		}
+		known = len(faults)
 	}
 }

@@ -45,12 +45,14 @@ func (l *Log) PaidSince(node int, t time.Time) bool { return l.fresh[node].Load(
 // faults, not for speed.
 type client struct {
 	*blackbox.Client
-	log    *Log
-	node   int
-	signer *event.Signer
-	random *rand.Rand
-	pause  time.Duration
-	asked  time.Time // the auction under way
+	log  *Log
+	node int
+
+	countries []string
+	signer    *event.Signer
+	random    *rand.Rand
+	pause     time.Duration
+	asked     time.Time // the auction under way
 }
 
 // Load starts so many workers a node; stop ends them and waits.
@@ -60,7 +62,7 @@ func (f *Fleet) Load(workers int, pause time.Duration) (stop func()) {
 	for _, n := range f.Nodes {
 		for w := range workers {
 			c := &client{
-				Client: n.Server.NewClient(), log: f.Log, node: n.ID, signer: blackbox.NewSigner(), random: rand.New(rand.NewPCG(uint64(n.ID), uint64(w))), pause: pause,
+				Client: n.Server.NewClient(), log: f.Log, node: n.ID, countries: f.countries, signer: blackbox.NewSigner(), random: rand.New(rand.NewPCG(uint64(n.ID), uint64(w))), pause: pause,
 			}
 			wg.Go(func() {
 				for i := 0; ; i++ {
@@ -83,7 +85,7 @@ func (f *Fleet) Load(workers int, pause time.Duration) (stop func()) {
 // round is an auction and what a browser does with the answer. A node that is
 // being killed fails it; nothing may come of that but what the judge sees.
 func (c *client) round(id string) bool {
-	request := blackbox.BannerRequest(id, fmt.Sprint("user-", c.random.IntN(5000)), countries[c.random.IntN(len(countries))])
+	request := blackbox.BannerRequest(id, fmt.Sprint("user-", c.random.IntN(5000)), c.countries[c.random.IntN(len(c.countries))])
 	c.asked = time.Now()
 	a, err := c.Auction(request)
 	c.log.Auctions.Add(1)

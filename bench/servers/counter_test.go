@@ -2,9 +2,14 @@ package servers_test
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -357,6 +362,46 @@ func TestCounterDemoted(t *testing.T) {
 	}
 }
 
+// TestCounterFailover: the primary dies, the sentinel puts the replica in its
+// place, and the counter goes on there, with what the replica had.
+func TestCounterFailover(t *testing.T) {
+	primary := servers.Valkey(t)
+	host, port, _ := strings.Cut(primary.Addr, ":")
+	replica := servers.Valkey(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
+	sentinel := servers.ValkeySentinel(t, "budgets", primary)
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s never came", what)
+			}
+		}
+	}
+	knows := func(v *servers.ValkeyServer, section, text string) func() bool {
+		return func() bool {
+			info, err := v.Do("INFO", section)
+			return err == nil && strings.Contains(info, text)
+		}
+	}
+	until("a replica in step", knows(replica, "replication", "master_link_status:up"))
+	until("a sentinel that knows both", knows(sentinel, "sentinel", "slaves=1"))
+	c := openCounter(t, func(cfg *valkey.Config) { cfg.Sentinel, cfg.Timeout = "budgets", 10*time.Second }, sentinel.Addr)
+	c.load(balance(5, 50, 0, 0))
+	expect(t, c.take(want(1, 5, 50, 600, 1000))[0], store.OK, 600, 400)
+	primary.Kill()
+	var got []joint.Taken
+	until("an answer of the new primary", func() bool {
+		var err error
+		got, err = c.try(want(1, 5, 50, 600, 1000))
+		return err == nil
+	})
+	if got[0].Status == store.Unavailable { // it was not told in time
+		c.load(balance(5, 50, 0, 0))
+		got = c.take(want(1, 5, 50, 600, 1000))
+	}
+	expect(t, got[0], store.OK, 600, 400)
+}
+
 // TestCounterRefusesMore than it can carry, and answers everybody.
 func TestCounterRefusesMore(t *testing.T) {
 	server := servers.Valkey(t)
@@ -382,6 +427,55 @@ func TestCounterRefusesMore(t *testing.T) {
 	c.Close()
 	if _, err := c.try(want(1, 5, 50, 1, 0)); !errors.Is(err, valkey.ErrClosed) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// TestCounterSecured: TLS, and a user who may do what docs/cluster.md says and no
+// more.
+func TestCounterSecured(t *testing.T) {
+	web := httptest.NewTLSServer(nil) // for its certificate of 127.0.0.1
+	defer web.Close()
+	dir := t.TempDir()
+	certificate, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	private, err := x509.MarshalPKCS8PrivateKey(web.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{
+		certificate: {Type: "CERTIFICATE", Bytes: web.Certificate().Raw}, key: {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	port := strconv.Itoa(servers.FreePort(t))
+	server := servers.Valkey(t, "--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate, "--tls-auth-clients", "no")
+	const rights = "on >secret ~millrace:* +@read +@write +@scripting +@connection +time +info +cluster|slots +cluster|shards"
+	if _, err := server.Do(append([]string{"ACL", "SETUSER", "millrace"}, strings.Fields(rights)...)...); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../docs/cluster.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(doc), strings.Replace(rights, "secret", "PASSWORD", 1)) {
+		t.Error("docs/cluster.md has other rights than those tested")
+	}
+	secure := func(password string) func(*valkey.Config) {
+		return func(cfg *valkey.Config) {
+			cfg.TLS = valkey.TLS()
+			cfg.TLS.RootCAs = x509.NewCertPool()
+			cfg.TLS.RootCAs.AddCert(web.Certificate())
+			cfg.Username, cfg.Password = "millrace", password
+		}
+	}
+	c := openCounter(t, secure("secret"), "127.0.0.1:"+port)
+	c.load(balance(5, 50, 0, 0))
+	expect(t, c.take(want(1, 5, 50, 600, 1000))[0], store.OK, 600, 400)
+	c.give(store.ReturnRequest{ID: store.OpID{Seq: 9}, Campaign: 5, Account: 50, Day: testDay, Amount: 100})
+	c.reads([]joint.AccountDay{balance(5, 50, 0, 0).AccountDay}, balance(5, 50, 500, 500))
+	if _, err := openCounter(t, secure("guess"), "127.0.0.1:"+port).try(want(2, 5, 50, 1, 1)); err == nil || errors.Is(err, joint.ErrUnknown) {
+		t.Errorf("a wrong password: %v", err)
 	}
 }
 

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,6 +27,24 @@ type ValkeyServer struct {
 // stops it with the test.
 func Valkey(t testing.TB, settings ...string) *ValkeyServer {
 	t.Helper()
+	return startValkey(t, append([]string{"--save", "", "--appendonly", "no", "--io-threads", "1"}, settings...)...)
+}
+
+// ValkeySentinel starts a sentinel that watches the primary under the name, and
+// by itself puts a replica in its place when it is down.
+func ValkeySentinel(t testing.TB, name string, primary *ValkeyServer) *ValkeyServer {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(primary.Addr)
+	file := filepath.Join(t.TempDir(), "sentinel.conf") // it writes there what it finds out
+	text := fmt.Sprintf("sentinel monitor %s %s %s 1\nsentinel down-after-milliseconds %s 500\nsentinel failover-timeout %s 5000\n", name, host, port, name, name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return startValkey(t, file, "--sentinel")
+}
+
+func startValkey(t testing.TB, args ...string) *ValkeyServer {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("a real Valkey is not started in -short")
 	}
@@ -31,9 +52,7 @@ func Valkey(t testing.TB, settings ...string) *ValkeyServer {
 	_, port, _ := net.SplitHostPort(v.Addr)
 	v.process = process{t: t, name: "Valkey", dir: t.TempDir()}
 	v.command = func() *exec.Cmd {
-		return Command(t, "valkey-server", append([]string{
-			"--port", port, "--bind", "127.0.0.1", "--dir", v.dir, "--save", "", "--appendonly", "no", "--io-threads", "1",
-		}, settings...)...)
+		return Command(t, "valkey-server", append(slices.Clone(args), "--port", port, "--bind", "127.0.0.1", "--dir", v.dir)...)
 	}
 	v.ready = func() bool { answer, err := v.Do("PING"); return err == nil && answer == "PONG" }
 	v.Start()

@@ -126,7 +126,7 @@ func (w *world) write(n int) error {
 	for range n {
 		w.seq++
 		r := ledger.Record{
-			Kind: ledger.Posted, Event: event.Impression, Node: testNode, Epoch: w.journal.Epoch(), Campaign: 5, Amount: 7,
+			Kind: ledger.Posted, Event: event.Impression, Node: testNode, Epoch: w.journal.Epoch(), Stamp: ledger.Stamp(w.seq), Campaign: 5, Amount: 7,
 			Win:   event.WinID{Node: testNode, Epoch: w.journal.Epoch(), Seq: w.seq},
 			Parts: 1, From: [2]ledger.Part{{Account: 9, Day: 20_000, Epoch: w.journal.Epoch()}},
 		}

@@ -304,6 +304,9 @@ func (v *verifier) takeFile(body []byte, before Hash, sealed bool) error {
 		return v.fault("it is signed with key %x; trusted is %x", v.key, []byte(v.o.Key))
 	}
 	v.number = f.number
+	if v.o.Exported {
+		v.file = fileName(f.number) + " in the exported file"
+	}
 	v.offset = int64(entryHead + fileBodySize + linkSize) // places are counted by file
 	v.report.Files++
 	return nil

@@ -209,5 +209,6 @@ type settings struct {
 	calm           time.Duration
 	lease          time.Duration // 0: without end
 	shared         bool          // the nodes share a ledger and a counter
+	chained        bool          // they keep audit chains
 	start          unit.WallTime
 }

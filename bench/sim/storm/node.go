@@ -14,6 +14,7 @@ import (
 	"millrace/engine/serve"
 	"millrace/models/coldstart"
 	"millrace/shards"
+	"millrace/state/audit"
 	"millrace/state/ledger"
 	"millrace/state/outbox"
 	"millrace/state/outbox/faultfs"
@@ -60,6 +61,7 @@ type node struct {
 	journal *outbox.Journal
 	budgets store.BudgetStore
 	joint   *joint.Store // the same, if the nodes share a ledger
+	chain   *audit.Drain // nil in most worlds
 	writing bool         // a group will be written
 }
 
@@ -201,6 +203,9 @@ func (n *node) open(floor unit.Epoch) {
 		n.journal = journal
 		err = n.openStore()
 	}
+	if err == nil {
+		err = n.openChain()
+	}
 	if err != nil {
 		n.bootFailed(err)
 		return
@@ -271,6 +276,9 @@ func (n *node) openJoint() error {
 	}
 	if w.cfg.Removed == DriftMargin {
 		c.DriftMax = 0
+	}
+	if !w.cfg.Long {
+		c.RecheckEvery = 10 * time.Second // as everything is quicker in a short run
 	}
 	s, err := joint.Open(c)
 	n.budgets, n.joint = s, s
@@ -414,7 +422,7 @@ func (n *node) die() {
 	if w.fate.IntN(3) == 0 {
 		n.shards = 1 + w.fate.IntN(3)
 	}
-	n.sim, n.cores, n.fx, n.journal, n.budgets, n.joint = nil, nil, nil, nil, nil, nil
+	n.sim, n.cores, n.fx, n.journal, n.budgets, n.joint, n.chain = nil, nil, nil, nil, nil, nil, nil
 	n.ready = false
 }
 
@@ -460,6 +468,9 @@ func (n *node) stop(then func()) {
 // end closes the journal of a drained life.
 func (n *node) end(then func()) {
 	_ = n.budgets.Close()
+	if n.chain != nil {
+		_ = n.chain.Stop() // after a fault of the disk it is the next life's
+	}
 	if n.journal.Close() != nil || n.crashed {
 		n.crash()
 		return

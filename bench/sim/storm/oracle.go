@@ -36,6 +36,8 @@ type Violation struct {
 //	I6  stamps of one writer rise strictly, a life's stamps are above those of the
 //	    life before, a posting's above those of the lease it was paid from, and a
 //	    grant's above those of the returns that the ledger had before it
+//	I7  audit chains verify and hold the journal, whatever crashed; one flipped
+//	    byte in them is found
 type auditor struct {
 	w      *World
 	posted map[accountDay]unit.Nanos

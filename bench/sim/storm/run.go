@@ -27,6 +27,7 @@ type Result struct {
 	Locked     int64          `json:"locked_nanos"` // in leases of machines that were lost with their disks
 	Takes      uint64         `json:"counter_calls"`
 	Commits    uint64         `json:"ledger_calls"`
+	Flipped    int            `json:"flipped_bytes"` // of audit chains, each found or a violation
 	Faults     [Faults]uint64 `json:"faults"`
 	Violations []Violation    `json:"violations,omitempty"`
 
@@ -58,6 +59,9 @@ func draw(c *Config) settings {
 	// Where it has its idempotency keys removed it is another store.
 	if x := newRand(c.Seed, 7); (x.IntN(2) == 0 || s.shared) && (s.shared || c.Removed != IdempotencyKey) {
 		s.lease = 3*time.Second + time.Duration(x.Int64N(int64(12*time.Second)))
+		if c.Long && s.shared {
+			s.lease *= 5
+		}
 	}
 	if s.shards == 0 {
 		s.shards = 1 + r.IntN(3)
@@ -68,6 +72,7 @@ func draw(c *Config) settings {
 			s.rate = 0.4
 		}
 	}
+	s.chained = drawChained(c)
 	s.start = drawStart(c, r.IntN(len(zones)), r.Float64(), r.IntN(3))
 	return s
 }
@@ -180,11 +185,12 @@ func (w *World) conclude() (*Result, error) {
 	a.judgeLimits()
 	a.judgeEvents()
 	a.judgeReturned()
+	w.judgeChains()
 	return &Result{
 		Seed: w.cfg.Seed, Simulated: time.Duration(w.now), Nodes: w.set.nodes, Shards: w.set.shards, Events: w.steps,
 		Requests: w.history.requests, Bids: w.history.bids, Acked: w.history.acked,
 		Posted: a.counts.Posted, Recorded: a.counts.Recorded, Granted: a.counts.Granted, Nanos: int64(a.counts.Nanos),
-		Under: under, Judged: judged, Locked: int64(a.lockedSum()), Takes: w.calls[theCounter], Commits: w.calls[theLedger],
+		Under: under, Judged: judged, Locked: int64(a.lockedSum()), Takes: w.calls[theCounter], Commits: w.calls[theLedger], Flipped: w.flipped,
 		Faults: w.counts, Violations: w.faults, plan: w.plan,
 	}, nil
 }

@@ -25,7 +25,9 @@ type Summary struct {
 	// Takes and Commits are calls of the counter and the ledger; Worlds counts
 	// runs by the number of nodes, those with a store of their own first.
 	Takes, Commits uint64
-	Worlds         [NodesMax + 1]int
+	// Flipped bytes of audit chains.
+	Flipped int
+	Worlds  [NodesMax + 1]int
 	// Over counts violations of I2.
 	Over int
 }
@@ -41,6 +43,7 @@ func (s *Summary) Add(r *Result) {
 	s.Granted += r.Granted
 	s.Judged += r.Judged
 	s.Locked += r.Locked
+	s.Flipped += r.Flipped
 	s.Takes += r.Takes
 	s.Commits += r.Commits
 	if r.Commits == 0 {
@@ -82,6 +85,7 @@ func (s *Summary) Print(w io.Writer, took time.Duration) {
 	if s.Commits > 0 {
 		fmt.Fprintf(w, "%d calls of the counter, %d of the ledger; %.6f left in leases of machines lost with their disks\n", s.Takes, s.Commits, float64(s.Locked)/1e9)
 	}
+	fmt.Fprintf(w, "%d bytes of audit chains flipped, each of them found unless a run failed\n", s.Flipped)
 	fmt.Fprintf(w, "over-delivery %d; under-delivery at most %.3f%% of a budget in calm weather, %d budgets judged\n", s.Over, 100*s.Under, s.Judged)
 	fmt.Fprintln(w, "faults injected:")
 	for f := range Faults {

@@ -66,6 +66,7 @@ type World struct {
 	begun   map[unit.NodeID]unit.Epoch // the highest life that the ledger has heard of
 	attic   []*lostDisk
 	calls   [2]uint64 // to each server
+	flipped int       // bytes of audit chains
 
 	campaigns []campaignPlan
 	snapshot  *campaign.Snapshot

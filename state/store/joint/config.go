@@ -42,7 +42,7 @@ type Config struct {
 // Default is a configuration without its parts.
 func Default() Config {
 	return Config{
-		BatchMax: 256, DrainRows: 1000, RetryMin: 50 * time.Millisecond, RetryMax: 5 * time.Second, DriftMax: 20, RecheckEvery: 5 * time.Second,
+		BatchMax: 256, DrainRows: 1000, RetryMin: 50 * time.Millisecond, RetryMax: 5 * time.Second, DriftMax: 20, RecheckEvery: time.Minute,
 	}
 }
 
