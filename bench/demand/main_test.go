@@ -67,7 +67,7 @@ func TestTables(t *testing.T) {
 	o := &options{counts: []int{5}}
 	var b bytes.Buffer
 	h := newRecorder().total
-	_ = h.RecordValue(int64(121 * time.Millisecond))
+	_ = h.RecordValue(int64(121300 * time.Microsecond))
 	for _, err := range []error{
 		writeScale(&b, o, []scaleRow{{DSPs: 20, CPU: 132, Failed: 1}}), writeTiming(&b, o, []timingRun{{What: "x", Answered: 1, buckets: h}}),
 		writeSoak(&b, o, []soakSample{{Seconds: 1}}), writeFaults(&b, o, []faultRun{{What: "well", Spend: []float64{1, 2}}, {What: "silent", Spend: []float64{0, 3}}, {What: "slow", Isolated: 1.5, Back: -1, Kept: 1.01, Spend: []float64{1, 2}}}),
