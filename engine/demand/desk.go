@@ -150,11 +150,7 @@ func (d *Desk) Tick(now unit.MonoTime) {
 	d.turn(now)
 	d.circuits(now)
 	d.prices()
-	if d.ticks%periodTicks == 0 {
-		d.exchange()
-		d.decay()
-		d.rebuild()
-	}
+	d.rebuildPart(int(d.ticks % periodTicks))
 }
 
 // circuits moves the breakers on and notes which are not closed.
@@ -178,8 +174,8 @@ func (d *Desk) note(p partners.ID, c *breaker.Breaker) {
 	}
 }
 
-// Answered takes how long an answer took from the request's first byte, whoever
-// was asked for it: the ladder of the stage goes by it.
+// Answered takes how long an answer took from the request's first byte, where
+// partners were asked for it: the ladder of the stage goes by it.
 func (d *Desk) Answered(took time.Duration, now unit.MonoTime) {
 	if d.book != nil {
 		d.stage.Observe(&d.book.Settings.Stage, took, now)

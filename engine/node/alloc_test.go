@@ -153,7 +153,8 @@ func demoConfig(t testing.TB) Config {
 	c.Catalog = ""
 	c.Shard.FrequencySlots = 1 << 16
 	c.Budget.JournalSegment = Default().Budget.JournalSegment
-	// What works beside requests, by the clock, allocates by the clock.
+	// What works beside requests, by the clock, allocates by the clock: on a busy
+	// machine, on which the requests take their time, more than they may.
 	c.Audit.Enabled, c.Budget.Reconcile = false, 0
 	return c
 }
