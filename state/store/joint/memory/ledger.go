@@ -39,6 +39,7 @@ type Ledger struct {
 	byNode   map[unit.NodeID][]*grant // not confirmed, and some that are
 	returns  map[store.OpID]struct{}
 	events   map[eventKey]struct{}
+	refunds  map[eventKey]struct{}
 }
 
 type life struct {
@@ -62,7 +63,7 @@ type leaseKey struct {
 	epoch   unit.Epoch
 }
 
-type lease struct{ granted, returned, posted unit.Nanos }
+type lease struct{ granted, returned, posted, refunded unit.Nanos }
 
 type grant struct {
 	joint.Orphan
@@ -80,7 +81,7 @@ func NewLedger(lasting time.Duration) *Ledger {
 	return &Ledger{
 		Lease: lasting, lives: map[unit.NodeID][]*life{}, accounts: map[unit.AccountID]*account{}, leases: map[leaseKey]*lease{},
 		grants: map[store.OpID]*grant{}, byNode: map[unit.NodeID][]*grant{}, returns: map[store.OpID]struct{}{},
-		events: map[eventKey]struct{}{},
+		events: map[eventKey]struct{}{}, refunds: map[eventKey]struct{}{},
 	}
 }
 
@@ -298,6 +299,19 @@ func (l *Ledger) postOne(r *ledger.Record) {
 			x.posted += r.Amount
 			l.account(p.Account).stamp = l.account(p.Account).stamp.Merge(r.Stamp)
 			l.check(k, x, r)
+		}
+	case ledger.Refunded:
+		k := eventKey{r.Win, r.Event}
+		if _, again := l.refunds[k]; again && !l.Forgetful {
+			return
+		}
+		l.refunds[k] = struct{}{}
+		for _, p := range r.From[:r.Parts] {
+			a := l.account(p.Account)
+			a.total -= r.Amount
+			a.days[p.Day] -= r.Amount
+			a.stamp = a.stamp.Merge(r.Stamp)
+			l.lease(leaseKey{r.Node, p.Account, p.Day, p.Epoch}).refunded += r.Amount
 		}
 	}
 	if l.Observe != nil {
