@@ -8,10 +8,11 @@ MUTATIONS ?= 10000000
 BENCH ?= .
 SIM_SEED ?= 1
 BENCH_TIME ?= 200ms
+POSTINGS ?= 10000000
 BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build sim test test-train train obd goldens race differential fuzz fuzz-smoke fleet bench bench-fleet bench-codec bench-dsp bench-explore bench-models bench-micro blackbox-long alloc check ci clean
+.PHONY: help deps build sim test test-train train obd goldens race differential fuzz fuzz-smoke fleet bench bench-fleet bench-codec bench-dsp bench-explore bench-ledger bench-models bench-micro blackbox-long alloc check ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
@@ -92,6 +93,10 @@ bench-dsp: ## what a call to a bidder costs the caller: ours, net/http, x/net, f
 
 bench-explore: ## what exploration costs and brings: regret of each policy in worlds of known rates, docs/exploration.svg
 	$(GO) run ./bench/explore -svg docs/exploration.svg
+
+bench-ledger: ## the shared ledger on PostgreSQL: rows a second by batch size and its peers, grants; recovery of POSTINGS billed events (7 GB of disk, minutes)
+	$(GO) test -run '^$$' -bench . -benchtime 2s ./bench/ledger
+	$(GO) test -count=1 -timeout 120m -v -run TestRecovery ./bench/ledger -postings $(POSTINGS)
 
 bench-micro: ## the packages' own benchmarks (BENCH, BENCH_TIME, BENCH_PACKAGES)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem $(BENCH_PACKAGES)

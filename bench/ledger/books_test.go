@@ -82,6 +82,39 @@ func follow(t *testing.T, p *server) {
 	verify(t, address)
 }
 
+// sums: a reconciler is told one node's part, up to where its journal is posted,
+// grants that are not yet confirmed too; a new journal has no place yet.
+func sums(t *testing.T, p *server) {
+	address := p.database(t)
+	g := open(t, address)
+	n := begin(t, g, 1, 10, 0)
+	other := begin(t, g, 2, 10, 0)
+	other.grant(other.request(1, 70, 0))
+	ask, more := n.request(1, 1000, 5000), n.request(1, 500, 5000)
+	n.grant(ask, more)
+	n.post(n.granted(&ask, 1000), n.posted(10, 1, 30), n.returned(10, 1, 200))
+	told := func() ([]joint.Sum, uint64) {
+		type answer struct {
+			list    []joint.Sum
+			drained uint64
+		}
+		a := until(t, &n.failures, func(done func(answer, error)) {
+			g.Sums(1, func(list []joint.Sum, drained uint64, err error) { done(answer{list, drained}, err) })
+		})
+		return a.list, a.drained
+	}
+	want := joint.Sum{AccountDay: joint.AccountDay{Account: 1, Campaign: 1, Day: day}, Granted: 1500, Returned: 200, Posted: 30}
+	for _, life := range []struct {
+		epoch, previous unit.Epoch
+		drained         uint64
+	}{{10, 0, 1000}, {11, 10, 1000}, {12, 0, 0}} {
+		begin(t, g, 1, life.epoch, life.previous)
+		if list, drained := told(); len(list) != 1 || list[0] != want || drained != life.drained {
+			t.Errorf("life %d: %+v at %d, want %+v at %d", life.epoch, list, drained, want, life.drained)
+		}
+	}
+}
+
 // tampered: a sum that somebody tampered with is found.
 func tampered(t *testing.T, p *server) {
 	address := p.database(t)

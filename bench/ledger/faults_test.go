@@ -56,6 +56,25 @@ func oneAccount(t *testing.T, p *server) {
 	verify(t, address)
 }
 
+// again: a request that comes back in a later batch, with others and for another
+// amount, has its first outcome. Through a pooler that keeps no prepared
+// statements, as it were.
+func again(t *testing.T, p *server) {
+	address := p.database(t)
+	n := begin(t, open(t, address+"&default_query_exec_mode=exec"), 1, 10, 0)
+	first := n.request(1, 600, 1000)
+	n.grant(first)
+	repeated := first
+	repeated.Amount = 50
+	for i, g := range n.grant(n.request(1, 300, 1000), repeated, n.request(1, 300, 1000)) {
+		if want := [...]unit.Nanos{300, 600, 100}[i]; g.Status != store.OK || g.Amount != want {
+			t.Errorf("request %d: %+v, want %v", i, g, want)
+		}
+	}
+	n.post(n.granted(&first, 600), n.posted(10, 1, 5), n.returned(10, 1, 100))
+	verify(t, address)
+}
+
 // lostCommits cuts the connection at every third commit, half of them before
 // the server has it and half after: everything still counts once.
 func lostCommits(t *testing.T, p *server) {

@@ -93,7 +93,7 @@ func TestLedger(t *testing.T) {
 		name string
 		run  func(*testing.T, *server)
 	}{
-		{"suite", suite}, {"one account", oneAccount}, {"lost commits", lostCommits}, {"books", follow}, {"tampered sums", tampered},
+		{"suite", suite}, {"again", again}, {"one account", oneAccount}, {"lost commits", lostCommits}, {"books", follow}, {"sums", sums}, {"tampered sums", tampered},
 		{"written off", writeOff}, {"old partition", oldPartition}, {"migrations", migrations},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, p) })

@@ -178,7 +178,7 @@ func (p *Pool) receive(a *arrival) {
 		t.reason = a.err.Error()
 		t.failed(p)
 		return
-	case t.gone || p.closed || len(p.slots) == 0:
+	case t.gone || p.closed || len(p.slots) == 0 && len(p.conns) == slotsMax:
 		_ = unix.Close(a.fd)
 		return
 	}
@@ -187,8 +187,13 @@ func (p *Pool) receive(a *arrival) {
 
 // adopt makes a connection of a socket.
 func (p *Pool) adopt(a *arrival) {
-	n := len(p.slots) - 1
-	slot := p.slots[n]
+	slot := len(p.conns)
+	if n := len(p.slots) - 1; n >= 0 {
+		slot = p.slots[n]
+		p.slots = p.slots[:n]
+	} else {
+		p.conns = append(p.conns, nil)
+	}
 	c := &conn{
 		pool: p, target: a.target, slot: slot, fd: a.fd, tls: a.tls, wire: a.wire, remote: a.remote,
 		speaks2: a.speaks2, opened: p.now, heard: p.now, used: p.now,
@@ -198,13 +203,12 @@ func (p *Pool) adopt(a *arrival) {
 	}
 	if err := p.poller.add(c.fd, slot); err != nil {
 		_ = unix.Close(c.fd)
+		p.slots = append(p.slots, slot)
 		a.target.reason = "epoll: " + err.Error()
 		a.target.failed(p)
 		return
 	}
-	p.slots = p.slots[:n]
 	p.conns[slot] = c
-	p.words = max(p.words, slot>>6+1)
 	if resumed(c.tls) {
 		a.target.resumed++
 	}

@@ -45,8 +45,7 @@ type Pool struct {
 	closed  bool
 
 	conns []*conn // by slot
-	slots []int   // free ones, the lowest last
-	words int     // of the poller's bits that were ever used
+	slots []int   // free ones, the last one freed last
 	dirty []*conn // to be written at the next flush
 
 	flights []*Call // in flight, by index
@@ -97,15 +96,11 @@ func newPool(cfg Config, list *Endpoints, now unit.MonoTime, open func(context.C
 	}
 	p := &Pool{
 		cfg: cfg, now: now, zip: zip, seed: cfg.Seed*0x9E3779B97F4A7C15 | 1, sweepAt: now,
-		conns: make([]*conn, slotsMax), slots: make([]int, slotsMax),
 		flights: make([]*Call, cfg.CallsMax), free: make([]uint32, cfg.CallsMax),
 		timers:   shards.NewTimerWheel(now, cfg.CallsMax),
 		arrivals: make(chan arrival, cfg.DialsMax),
 		buffers:  buffers{max: cfg.BufferBytesMax},
 		scratch:  make([]byte, scratchBytes), plain: make([]byte, scratchBytes),
-	}
-	for i := range p.slots {
-		p.slots[i] = slotsMax - 1 - i
 	}
 	for i := range p.free {
 		p.free[i] = uint32(cfg.CallsMax - 1 - i)
@@ -202,7 +197,12 @@ func (t *target) admit(p *Pool) Refused {
 	if t.queue.n >= t.prepared.spec.QueueMax {
 		return RefusedBusy
 	}
-	t.grow(p, t.live()+t.queue.n+1)
+	switch {
+	case !t.multiplexes():
+		t.grow(p, t.live()+t.queue.n+1)
+	case !t.coming():
+		t.grow(p, t.live()+1)
+	}
 	if t.down() {
 		return RefusedDown
 	}
@@ -329,7 +329,7 @@ func (p *Pool) Ready(now unit.MonoTime) {
 	p.now = now
 	p.poller.notified.Store(false)
 	p.welcome()
-	for w := range p.words {
+	for w := range (len(p.conns) + 63) / 64 {
 		set := p.poller.ready[w].Load()
 		if set == 0 {
 			continue
@@ -386,7 +386,7 @@ func (p *Pool) Tick(now unit.MonoTime) (next unit.MonoTime) {
 		for _, t := range p.targets {
 			t.sweep(p, now)
 		}
-		for _, c := range p.conns[:p.words<<6] {
+		for _, c := range p.conns {
 			if c != nil {
 				c.check(now)
 			}

@@ -73,6 +73,24 @@ func (t *target) grow(p *Pool, n int) {
 	t.ensure(p)
 }
 
+// multiplexes tells whether one connection carries many calls, as far as is known.
+func (t *target) multiplexes() bool {
+	if t.opened > 0 {
+		return t.speaks2
+	}
+	return t.prepared.spec.Protocol == HTTP2 || t.prepared.secure && t.prepared.spec.Protocol == Auto
+}
+
+// coming tells whether a connection is about to be of use.
+func (t *target) coming() bool {
+	for _, c := range t.conns {
+		if c.speaks2 && !c.h2.greeted {
+			return true
+		}
+	}
+	return t.dialing > 0
+}
+
 // crowded asks for another connection before the last one is full.
 func (t *target) crowded(p *Pool, c *conn) {
 	if !c.speaks2 || c.capacity2() > min(int(c.h2.peerMax), t.prepared.spec.StreamsMax)/4 {
@@ -139,6 +157,7 @@ func (t *target) adopt(p *Pool, c *conn) {
 		t.idle = append(t.idle, c)
 		t.dispatch(p)
 	}
+	t.ensure(p) // after failures attempts are made one by one
 }
 
 // forget takes a closed connection out.

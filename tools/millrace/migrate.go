@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"millrace/codec/strict"
 	"millrace/codec/unit"
+	"millrace/engine/node"
 	"millrace/state/store/cockroach"
 )
 
@@ -29,7 +32,7 @@ type migrateReport struct {
 }
 
 func migrateCommand() *cobra.Command {
-	var url string
+	var url, file string
 	var status, dryRun, asJSON bool
 	c := &cobra.Command{
 		Use:   "migrate",
@@ -43,7 +46,7 @@ PostgreSQL also gets the partitions of the coming months.
 Exit status: 0 when the database is up to date (with --status: when it is already);
 1 when it is not; 2 when the call is wrong.`,
 		Example: `  millrace migrate --url postgres://millrace@db.internal:5432/millrace
-  MILLRACE_LEDGER_URL=postgres://… millrace migrate
+  millrace migrate --config node.yaml        # the database that the nodes use
   millrace migrate --status                  # what is applied, and what is missing
   millrace migrate --dry-run                 # print the SQL, change nothing
   millrace migrate --json                    # for a script`,
@@ -53,19 +56,40 @@ Exit status: 0 when the database is up to date (with --status: when it is alread
 				return usageError{errors.New("--status and --dry-run exclude each other")}
 			}
 			if url == "" {
-				url = os.Getenv("MILLRACE_LEDGER_URL")
-			}
-			if url == "" {
-				return usageError{errors.New("no database: give --url postgres://user@host:port/database, or set MILLRACE_LEDGER_URL")}
+				var err error
+				if url, err = configuredLedger(c, file); err != nil {
+					return err
+				}
 			}
 			return migrate(c, url, status, dryRun, asJSON)
 		},
 	}
-	c.Flags().StringVar(&url, "url", "", "the database (default $MILLRACE_LEDGER_URL)")
+	c.Flags().StringVar(&url, "url", "", "the database (default ledger.url of the configuration)")
+	c.Flags().StringVar(&file, "config", "", "configuration file, YAML or JSON (default $"+node.EnvFile+")")
 	c.Flags().BoolVar(&status, "status", false, "only tell what is applied and what is missing")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print the SQL that would run, and change nothing")
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return c
+}
+
+// configuredLedger is the database that a node with this configuration uses. Only
+// what is said of the ledger needs to be right.
+func configuredLedger(c *cobra.Command, file string) (string, error) {
+	cfg, _, all := node.Load(file, os.Environ(), nil)
+	var faults strict.Faults
+	for _, f := range all {
+		if f.Field == "" || strings.HasPrefix(strings.ToLower(f.Field), "ledger.") || strings.HasPrefix(f.Field, node.EnvPrefix+"LEDGER_") {
+			faults = append(faults, f)
+		}
+	}
+	if len(faults) > 0 {
+		printFaults(c, "configuration", faults)
+		return "", errReported
+	}
+	if cfg.Ledger.URL == "" {
+		return "", usageError{errors.New("no database: give --url postgres://user@host:port/database, or a configuration with ledger.url")}
+	}
+	return cfg.Ledger.LedgerURL()
 }
 
 func migrate(c *cobra.Command, url string, status, dryRun, asJSON bool) error {

@@ -72,6 +72,7 @@ func (c *Config) pool() (*pgxpool.Config, error) {
 	for name, value := range map[string]string{
 		"application_name":                    "millrace",
 		"timezone":                            "UTC",
+		"synchronous_commit":                  "on", // what is acknowledged, the journal lets go of
 		"statement_timeout":                   milliseconds(c.Statement),
 		"lock_timeout":                        milliseconds(c.Statement),
 		"idle_in_transaction_session_timeout": milliseconds(c.Call),

@@ -20,9 +20,11 @@ import (
 func (g *Ledger) Grant(l joint.Life, number uint64, batch []store.GrantRequest, done func([]joint.Granted, error)) {
 	requests := slices.Clone(batch)
 	var granted []joint.Granted
+	seen := false
 	g.put(laneGrant, call{
 		run: func(ctx context.Context, tx pgx.Tx) (err error) {
-			granted, err = g.grant(ctx, tx, l, number, requests)
+			granted, err = g.grant(ctx, tx, l, number, requests, seen)
+			seen = seen || errors.Is(err, errAgain)
 			return err
 		},
 		prepare: func(ctx context.Context) error {
@@ -64,20 +66,33 @@ type budgets struct {
 	days   map[accountDay]*committed
 }
 
-// grant decides a batch. Its reads go in one round trip, its writes in another.
-func (g *Ledger) grant(ctx context.Context, tx pgx.Tx, l joint.Life, number uint64, batch []store.GrantRequest) ([]joint.Granted, error) {
+// errAgain: some of a batch was granted under an earlier number. Then it is
+// decided anew, with those outcomes read. They are not read before they are known
+// to be there: a transaction that reads among the postings is in the way of the
+// drain that adds to them.
+var errAgain = errors.New("a grant is a repeat")
+
+// grant decides a batch. Its reads go in one round trip, its writes in another;
+// seen: some of it may have been granted before.
+func (g *Ledger) grant(ctx context.Context, tx pgx.Tx, l joint.Life, number uint64, batch []store.GrantRequest, seen bool) ([]joint.Granted, error) {
 	held := budgets{totals: map[unit.AccountID]*committed{}, days: map[accountDay]*committed{}}
 	for i := range batch {
 		r := &batch[i]
 		held.totals[r.Account] = &committed{}
 		held.days[accountDay{r.Account, r.Day}] = &committed{}
 	}
-	row, prior, err := g.readBudgets(ctx, tx, l, batch, &held)
+	row, err := readBudgets(ctx, tx, l, &held)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]joint.Granted, len(batch))
 	repeat := number <= uint64(row.batch)
+	var prior map[int32]committed
+	if repeat || seen {
+		if prior, err = priorGrants(ctx, tx, l, batch); err != nil {
+			return nil, err
+		}
+	}
 	var fresh []int
 	last := ledger.Stamp(row.granted)
 	for i := range batch {
@@ -98,12 +113,12 @@ func (g *Ledger) grant(ctx context.Context, tx pgx.Tx, l joint.Life, number uint
 	if repeat {
 		return out, nil
 	}
-	return out, g.writeGrants(ctx, tx, l, number, batch, out, fresh, &held)
+	return out, g.writeGrants(ctx, tx, l, number, batch, out, fresh, &held, seen)
 }
 
-// readBudgets locks the life and the rows that guard the limits, and finds what
-// was granted under the same identities.
-func (g *Ledger) readBudgets(ctx context.Context, tx pgx.Tx, l joint.Life, batch []store.GrantRequest, held *budgets) (row life, prior map[int32]committed, err error) {
+// priorGrants finds what was granted under the same identities, by their place in
+// the batch.
+func priorGrants(ctx context.Context, tx pgx.Tx, l joint.Life, batch []store.GrantRequest) (map[int32]committed, error) {
 	var epochs, seqs []int64
 	var shards, days, places []int32
 	for i := range batch {
@@ -111,7 +126,22 @@ func (g *Ledger) readBudgets(ctx context.Context, tx pgx.Tx, l joint.Life, batch
 		epochs, seqs = append(epochs, int64(r.ID.Epoch)), append(seqs, int64(r.ID.Seq))
 		shards, days, places = append(shards, int32(r.ID.Shard)), append(days, int32(r.Day)), append(places, int32(i))
 	}
-	prior = map[int32]committed{}
+	rows, err := tx.Query(ctx, statement("prior_grants"), int32(l.Node), epochs, shards, seqs, days, places)
+	if err != nil {
+		return nil, err
+	}
+	prior := map[int32]committed{}
+	var place int32
+	var amount, stamp int64
+	_, err = pgx.ForEachRow(rows, []any{&place, &amount, &stamp}, func() error {
+		prior[place] = committed{is: unit.Nanos(amount), stamp: ledger.Stamp(stamp)}
+		return nil
+	})
+	return prior, err
+}
+
+// readBudgets locks the life and the rows that guard the limits.
+func readBudgets(ctx context.Context, tx pgx.Tx, l joint.Life, held *budgets) (row life, err error) {
 	b := &pgx.Batch{}
 	b.Queue(statement("life"), int32(l.Node), int64(l.Epoch)).QueryRow(func(r pgx.Row) error {
 		err := r.Scan(&row.previous, &row.stamp, &row.batch, &row.granted, &row.fenced)
@@ -120,15 +150,8 @@ func (g *Ledger) readBudgets(ctx context.Context, tx pgx.Tx, l joint.Life, batch
 		}
 		return err
 	})
-	var place, day int32
+	var day int32
 	var account, amount, stamp int64
-	b.Queue(statement("prior_grants"), int32(l.Node), epochs, shards, seqs, days, places).Query(func(rows pgx.Rows) error {
-		_, err := pgx.ForEachRow(rows, []any{&place, &amount, &stamp}, func() error {
-			prior[place] = committed{is: unit.Nanos(amount), stamp: ledger.Stamp(stamp)}
-			return nil
-		})
-		return err
-	})
 	b.Queue(statement("lock_totals"), accountsOf(held.totals)).Query(func(rows pgx.Rows) error {
 		_, err := pgx.ForEachRow(rows, []any{&account, &amount, &stamp}, func() error {
 			*held.totals[unit.AccountID(account)] = committed{is: unit.Nanos(amount), stamp: ledger.Stamp(stamp)}
@@ -144,11 +167,11 @@ func (g *Ledger) readBudgets(ctx context.Context, tx pgx.Tx, l joint.Life, batch
 		})
 		return err
 	})
-	return row, prior, tx.SendBatch(ctx, b).Close()
+	return row, tx.SendBatch(ctx, b).Close()
 }
 
 // writeGrants writes what was granted, and that this batch was.
-func (g *Ledger) writeGrants(ctx context.Context, tx pgx.Tx, l joint.Life, number uint64, batch []store.GrantRequest, out []joint.Granted, fresh []int, held *budgets) error {
+func (g *Ledger) writeGrants(ctx context.Context, tx pgx.Tx, l joint.Life, number uint64, batch []store.GrantRequest, out []joint.Granted, fresh []int, held *budgets, seen bool) error {
 	b := &pgx.Batch{}
 	var last ledger.Stamp
 	c := newColumns(len(fresh))
@@ -171,8 +194,10 @@ func (g *Ledger) writeGrants(ctx context.Context, tx pgx.Tx, l joint.Life, numbe
 			return err
 		}
 		if made != int64(len(fresh)) {
-			// An identity that was granted for another day: two requests under
-			// one name. To grant both would be to trust neither.
+			if !seen {
+				return errAgain
+			}
+			// Two requests under one name. To grant both would be to trust neither.
 			return final{fmt.Errorf("ledger: %d grants, %d of them under new identities; an identity must not be used twice", len(fresh), made)}
 		}
 		g.stats.postings.Add(uint64(made))

@@ -44,6 +44,7 @@ type Ledger struct {
 	stopped sync.WaitGroup
 
 	months months
+	known  sync.Map // joint.Life: begun at some time
 }
 
 type stats struct {

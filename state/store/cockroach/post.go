@@ -3,12 +3,12 @@ package cockroach
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"millrace/codec/unit"
 	"millrace/state/ledger"
@@ -152,13 +152,11 @@ func (c *changes) commit(a *added, amount int64, stamp ledger.Stamp) {
 // that.
 func (g *Ledger) post(ctx context.Context, tx pgx.Tx, p *posted) (made, breaches uint64, err error) {
 	follows := changes{leases: map[leaseKey]*change{}, totals: map[unit.AccountID]*committed{}, days: map[accountDay]*committed{}}
+	if err := g.knows(ctx, tx, p.life); err != nil {
+		return 0, 0, err
+	}
 	b := &pgx.Batch{}
-	b.Queue(statement("move_cursor"), int32(p.life.Node), int64(p.life.Epoch), int64(p.to), int64(p.records), int64(p.stamp)).Exec(func(moved pgconn.CommandTag) error {
-		if moved.RowsAffected() == 0 {
-			return final{fmt.Errorf("ledger: %w: life %d of node %d was never begun", joint.ErrFenced, p.life.Epoch, p.life.Node)}
-		}
-		return nil
-	})
+	b.Queue(statement("move_cursor"), int32(p.life.Node), int64(p.life.Epoch), int64(p.to), int64(p.records), int64(p.stamp))
 	if p.rows.len() > 0 {
 		b.Queue(statement("insert_postings"), p.rows.arguments(p.life.Node)...).Query(func(rows pgx.Rows) error {
 			return readAdded(rows, func(a *added) {
@@ -181,6 +179,23 @@ func (g *Ledger) post(ctx context.Context, tx pgx.Tx, p *posted) (made, breaches
 	}
 	over, err := g.follow(ctx, tx, p, &follows)
 	return made, breaches + over, err
+}
+
+// knows refuses a life that was never begun. Once it is known it is not read
+// again: its row is written by each grant, and a transaction that reads what
+// another writes is one of the two that a serializable database may end.
+func (g *Ledger) knows(ctx context.Context, tx pgx.Tx, l joint.Life) error {
+	if _, known := g.known.Load(l); known {
+		return nil
+	}
+	_, err := lifeOf(ctx, tx, l)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return final{fmt.Errorf("ledger: %w: life %d of node %d was never begun", joint.ErrFenced, l.Epoch, l.Node)}
+	}
+	if err == nil {
+		g.known.Store(l, struct{}{})
+	}
+	return err
 }
 
 // take adds new postings.
@@ -286,6 +301,7 @@ type overdrawn struct {
 func (g *Ledger) settleOverdrawn(ctx context.Context, tx pgx.Tx, p *posted, over []overdrawn) (breaches uint64, err error) {
 	c := newColumns(len(over))
 	b := &pgx.Batch{}
+	var first overdrawn
 	for i, o := range over {
 		if back := min(-o.rest, o.writtenOff); back > 0 {
 			c.add(&posting{
@@ -297,10 +313,15 @@ func (g *Ledger) settleOverdrawn(ctx context.Context, tx pgx.Tx, p *posted, over
 			o.rest += back
 		}
 		if o.rest < 0 {
-			breaches++
-			g.cfg.Log.Error("the journal spent more of a lease than it has; the ledger follows the journal", "error", fmt.Errorf(
-				"%w: I1: node %d, epoch %d, account %016x, day %d: %v too much", ledger.ErrBreach, p.life.Node, o.epoch, uint64(o.account), o.day, unit.Nanos(-o.rest)))
+			if breaches++; breaches == 1 {
+				first = o
+			}
 		}
+	}
+	if breaches > 0 {
+		g.cfg.Log.Error("the journal spent more of leases than they have; the ledger follows the journal", "leases", breaches, "first", fmt.Errorf(
+			"%w: I1: node %d, epoch %d, account %016x, day %d: %v too much",
+			ledger.ErrBreach, p.life.Node, first.epoch, uint64(first.account), first.day, unit.Nanos(-first.rest)))
 	}
 	if c.len() == 0 {
 		return breaches, nil

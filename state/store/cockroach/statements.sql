@@ -70,7 +70,8 @@ RETURNING t.account, (t.day - DATE '1970-01-01')::INT4, t.committed;
 INSERT INTO pending (node, epoch, shard, seq, account, campaign, currency, day, amount, daily, total)
 SELECT $1, u.epoch, u.shard, u.seq, u.account, u.campaign, u.currency, DATE '1970-01-01' + u.day, u.amount, u.daily, u.total
 FROM unnest($2::INT8[], $3::INT4[], $4::INT8[], $5::INT8[], $6::INT8[], $7::TEXT[], $8::INT4[], $9::INT8[], $10::INT8[], $11::INT8[])
-  AS u (epoch, shard, seq, account, campaign, currency, day, amount, daily, total);
+  AS u (epoch, shard, seq, account, campaign, currency, day, amount, daily, total)
+ON CONFLICT DO NOTHING;
 
 -- name: confirm
 DELETE FROM pending
@@ -100,8 +101,7 @@ SELECT kind, lease_epoch, account, max(campaign), max(currency), (day - DATE '19
 FROM added GROUP BY kind, lease_epoch, account, day;
 
 -- name: move_cursor
-INSERT INTO cursors AS c (node, epoch, position, records, stamp, moved)
-SELECT l.node, l.epoch, $3::INT8, $4::INT8, $5::INT8, now() FROM lives AS l WHERE l.node = $1 AND l.epoch = $2
+INSERT INTO cursors AS c (node, epoch, position, records, stamp, moved) VALUES ($1, $2, $3, $4, $5, now())
 ON CONFLICT (node, epoch) DO UPDATE SET position = GREATEST(c.position, excluded.position), records = c.records + excluded.records,
   stamp = GREATEST(c.stamp, excluded.stamp), moved = excluded.moved;
 
@@ -141,8 +141,11 @@ FROM (
 ) AS parts
 GROUP BY account, campaign, day ORDER BY account, day;
 
+-- Of the journal that the node's last life writes: by it, or by the life before it there.
 -- name: node_position
-SELECT COALESCE((SELECT position FROM cursors WHERE node = $1 ORDER BY epoch DESC LIMIT 1), 0)::INT8;
+SELECT COALESCE(max(c.position), 0)::INT8 FROM cursors AS c
+JOIN (SELECT epoch, previous FROM lives WHERE node = $1 ORDER BY epoch DESC LIMIT 1) AS l ON c.epoch = l.epoch OR c.epoch = l.previous
+WHERE c.node = $1;
 
 -- name: write_off_lease
 UPDATE leases SET written_off = written_off + $5::INT8 WHERE node = $1 AND epoch = $2 AND account = $3 AND day = DATE '1970-01-01' + $4::INT4;

@@ -40,7 +40,7 @@ const (
 
 // judge reads an error that came before the commit, or with it.
 func judge(err error) verdict {
-	if errors.Is(err, errMoved) {
+	if errors.Is(err, errMoved) || errors.Is(err, errAgain) {
 		return conflict
 	}
 	server := (*pgconn.PgError)(nil)

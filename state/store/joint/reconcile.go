@@ -22,8 +22,8 @@ func (s *Sum) Committed() unit.Nanos { return s.Granted - s.Returned - s.Refunde
 // node's journal.
 type Summing interface {
 	// Sums gives, for every account and day of the node, what its postings add up
-	// to, derived from the entries alone and in one snapshot with drained, the
-	// position in the node's journal up to which returns, postings and refunds are
+	// to, from the entries or from sums kept in the entries' own transactions, and
+	// in one snapshot with drained, the position in the node's journal up to which returns, postings and refunds are
 	// in it. Grants are in it from the moment of Ledger.Grant, so they may be ahead
 	// of the journal.
 	Sums(node unit.NodeID, done func(sums []Sum, drained uint64, err error))
