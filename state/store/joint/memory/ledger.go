@@ -39,6 +39,7 @@ type Ledger struct {
 	byNode   map[unit.NodeID][]*grant // not confirmed, and some that are
 	returns  map[store.OpID]struct{}
 	events   map[eventKey]struct{}
+	refunds  map[eventKey]struct{}
 }
 
 type life struct {
@@ -80,7 +81,7 @@ func NewLedger(lasting time.Duration) *Ledger {
 	return &Ledger{
 		Lease: lasting, lives: map[unit.NodeID][]*life{}, accounts: map[unit.AccountID]*account{}, leases: map[leaseKey]*lease{},
 		grants: map[store.OpID]*grant{}, byNode: map[unit.NodeID][]*grant{}, returns: map[store.OpID]struct{}{},
-		events: map[eventKey]struct{}{},
+		events: map[eventKey]struct{}{}, refunds: map[eventKey]struct{}{},
 	}
 }
 
@@ -299,6 +300,10 @@ func (l *Ledger) postOne(r *ledger.Record) {
 			l.account(p.Account).stamp = l.account(p.Account).stamp.Merge(r.Stamp)
 			l.check(k, x, r)
 		}
+	case ledger.Refunded:
+		if !l.refund(r) {
+			return
+		}
 	}
 	if l.Observe != nil {
 		l.Observe(r)
@@ -325,6 +330,22 @@ func (l *Ledger) confirm(r *ledger.Record) {
 	g.confirmed = true
 	a := l.account(r.Account)
 	a.stamp = a.stamp.Merge(r.Stamp)
+}
+
+// refund gives a posting's money back to its accounts; false for a repeat.
+func (l *Ledger) refund(r *ledger.Record) bool {
+	k := eventKey{r.Win, r.Event}
+	if _, again := l.refunds[k]; again {
+		return false
+	}
+	l.refunds[k] = struct{}{}
+	for _, p := range r.From[:r.Parts] {
+		a := l.account(p.Account)
+		a.total -= r.Amount
+		a.days[p.Day] -= r.Amount
+		a.stamp = a.stamp.Merge(r.Stamp)
+	}
+	return true
 }
 
 func (l *Ledger) check(k leaseKey, x *lease, r *ledger.Record) {
