@@ -12,7 +12,7 @@ POSTINGS ?= 10000000
 BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build sim test test-train train obd goldens race differential fuzz fuzz-smoke fleet bench bench-fleet bench-codec bench-dsp bench-explore bench-ledger bench-models bench-micro blackbox-long alloc check ci clean
+.PHONY: help deps build sim test test-train train obd goldens race differential fuzz fuzz-smoke fleet bench bench-fleet bench-codec bench-dsp bench-explore bench-ledger bench-models bench-waiting bench-micro blackbox-long alloc check ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
@@ -84,6 +84,9 @@ bench-pacing: ## budgets over a simulated week against their plans, with a pictu
 
 bench-models: ## kernels of models/gbdt against leaves and the C APIs of LightGBM and XGBoost; trains its models first (needs the Python of deps)
 	$(GO) run ./bench/models
+
+bench-waiting: ## what stopping early costs and saves: revenue kept and time saved at each cut-off, docs/waiting.svg
+	$(GO) run ./bench/waiting -svg docs/waiting.svg
 
 bench-codec: ## parsing requests and answers, and patching: ours, sonic, encoding/json, simdjson-go and a plain pass, in one run
 	$(GO) test -count=1 -timeout 30m -v -run Table ./bench/codec -rounds 200

@@ -1,10 +1,13 @@
 package fleet_test
 
 import (
+	"context"
 	"math/rand/v2"
 	"os"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"millrace/bench/blackbox"
 	"millrace/bench/fleet"
@@ -43,12 +46,12 @@ func TestFleet(t *testing.T) {
 			t.FailNow()
 		}
 	}
-	faults := f.Faults()
+	parts := f.Faults()
 	if !long {
-		faults = faults[:5]
+		parts = parts[:5]
 	}
 	for round := 0; round == 0 || time.Since(began) < time.Duration(seconds)*time.Second; round++ {
-		for _, x := range faults {
+		for _, x := range parts {
 			breakOne(x)
 			time.Sleep(time.Duration(r.IntN(1000)) * time.Millisecond)
 		}
@@ -60,13 +63,60 @@ func TestFleet(t *testing.T) {
 	stop()
 	f.Settle()
 	trips, grants := f.Sum("millrace_valkey_round_trips_total"), f.Sum("millrace_shared_grants_total")
+	for _, contradictions := range []string{"millrace_ledger_breaches_total", "millrace_budget_defects_total"} {
+		if n := f.Sum(contradictions); n != 0 {
+			t.Errorf("%s is %.0f", contradictions, n)
+		}
+	}
 	for _, n := range f.Nodes {
 		n.Stop()
 	}
-	v := f.Judge()
+	v, faults := f.Judge()
+	for _, fault := range faults {
+		t.Error(fault)
+	}
 	t.Logf("%v of faults; %d auctions, %d bids, %d requests failed\n%s\n%s", took.Round(time.Second), f.Log.Auctions.Load(), f.Log.Bids.Load(), f.Log.Failed.Load(), v, &recovered)
 	t.Logf("%.0f round trips to Valkey for %.0f leases and %d events billed", trips, grants, v.Posted)
 	if v.Posted == 0 || v.Acknowledged == 0 {
 		t.Error("nothing was billed")
+	}
+	// What an operator would ask agrees.
+	for _, n := range f.Nodes {
+		for _, args := range [][]string{
+			{"reconcile", "--data", n.Data, "--ledger", f.Postgres.URL},
+			{"audit", "verify", "--data", n.Data},
+		} {
+			if code, out := blackbox.Run(t, args...); code != 0 {
+				t.Errorf("millrace %s: exit %d\n%s", args, code, out)
+			}
+		}
+	}
+	if !t.Failed() {
+		judgeNotices(t, f)
+	}
+}
+
+// judgeNotices: each forgery in the ledger is found.
+func judgeNotices(t *testing.T, f *fleet.Fleet) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	db, err := pgx.Connect(ctx, f.Postgres.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close(ctx) }()
+	known := 0
+	for _, forgery := range []string{
+		"UPDATE postings SET amount = amount + 1 WHERE debit = 3 AND seq = (SELECT max(seq) FROM postings WHERE debit = 3)",
+		"DELETE FROM postings WHERE debit = 3 AND seq = (SELECT min(seq) FROM postings WHERE debit = 3)",
+	} {
+		if _, err := db.Exec(ctx, forgery); err != nil {
+			t.Fatal(err)
+		}
+		_, faults := f.Judge()
+		if len(faults) <= known {
+			t.Errorf("the judge did not notice: %s", forgery)
+		}
+		known = len(faults)
 	}
 }

@@ -21,8 +21,10 @@ type posting struct {
 	amount  unit.Nanos
 }
 
-// Accounts of the money that the judge draws up.
+// accounts of the money that the judge draws up.
 type accounts struct {
+	f        *Fleet
+	faults   []string
 	posted   map[Key]recount.Entry // by the journals
 	recorded map[Key]recount.Entry
 	postings map[posting]bool
@@ -45,42 +47,52 @@ func (v *Verdict) String() string {
 		"%d of %d budgets were used up; %d messages in the topic", v.Sent, v.Acknowledged, v.Posted, v.Recorded, v.Spent, v.Locked, v.RanOut, v.Campaigns, v.Messages)
 }
 
-// Judge counts the money. The nodes must have ended.
-func (f *Fleet) Judge() *Verdict {
+// Judge counts the money, and lists what is wrong with it. The nodes must have
+// ended.
+func (f *Fleet) Judge() (v *Verdict, faults []string) {
 	f.t.Helper()
 	a := f.readJournals()
-	v := &Verdict{Posted: len(a.posted), Recorded: len(a.recorded), Campaigns: len(f.Campaigns)}
-	f.judgeLimits(a, v)
-	f.judgeClients(a, v)
-	f.judgeLedger(a, v)
+	v = &Verdict{Posted: len(a.posted), Recorded: len(a.recorded), Campaigns: len(f.Campaigns)}
+	a.judgeLimits(v)
+	a.judgeClients(v)
+	a.judgeLedger(v)
 	if f.Kafka != nil {
-		f.judgeTopic(a, v)
+		a.judgeTopic(v)
 	}
-	return v
+	return v, a.faults
+}
+
+// faultsMax bounds the list: where one event is lost there may be thousands.
+const faultsMax = 100
+
+func (a *accounts) fault(format string, args ...any) {
+	if len(a.faults) < faultsMax {
+		a.faults = append(a.faults, fmt.Sprintf(format, args...))
+	}
 }
 
 func (f *Fleet) readJournals() *accounts {
 	f.t.Helper()
 	a := &accounts{
-		posted: map[Key]recount.Entry{}, recorded: map[Key]recount.Entry{}, postings: map[posting]bool{},
+		f: f, posted: map[Key]recount.Entry{}, recorded: map[Key]recount.Entry{}, postings: map[posting]bool{},
 		byDay: map[unit.CampaignID]map[unit.Day]unit.Nanos{}, spent: map[unit.CampaignID]unit.Nanos{},
 	}
 	for _, n := range f.Nodes {
-		if err := recount.Folder(n.Data, func(e *recount.Entry) { f.take(a, e) }); err != nil {
+		if err := recount.Folder(n.Data, a.take); err != nil {
 			f.t.Fatal(err)
 		}
 	}
 	return a
 }
 
-func (f *Fleet) take(a *accounts, e *recount.Entry) {
+func (a *accounts) take(e *recount.Entry) {
 	k := Key{e.Win, e.Event}
 	switch e.Kind {
 	case recount.Recorded:
 		a.recorded[k] = *e
 	case recount.Posted:
 		if _, twice := a.posted[k]; twice {
-			f.t.Errorf("%v is posted twice", k)
+			a.fault("%v is posted twice", k)
 		}
 		a.posted[k] = *e
 		a.spent[e.Campaign] += e.Amount
@@ -97,16 +109,16 @@ func (f *Fleet) take(a *accounts, e *recount.Entry) {
 }
 
 // judgeLimits: over-delivery is zero, on every day and in all.
-func (f *Fleet) judgeLimits(a *accounts, v *Verdict) {
-	for i := range f.Campaigns {
-		c := &f.Campaigns[i]
+func (a *accounts) judgeLimits(v *Verdict) {
+	for i := range a.f.Campaigns {
+		c := &a.f.Campaigns[i]
 		v.Spent += a.spent[c.ID]
 		if a.spent[c.ID] > c.Limit {
-			f.t.Errorf("%s spent %v of %v", c.Name, a.spent[c.ID], c.Limit)
+			a.fault("%s spent %v of %v", c.Name, a.spent[c.ID], c.Limit)
 		}
 		for day, spent := range a.byDay[c.ID] {
 			if spent > c.Limit {
-				f.t.Errorf("%s spent %v of %v on day %d", c.Name, spent, c.Limit, day)
+				a.fault("%s spent %v of %v on day %d", c.Name, spent, c.Limit, day)
 			}
 		}
 	}
@@ -115,99 +127,91 @@ func (f *Fleet) judgeLimits(a *accounts, v *Verdict) {
 // judgeClients: acknowledged ⊆ posted ⊆ sent, each at its price. A click may have
 // cost more than was there: then it is recorded. An impression has been paid for
 // when it was won.
-func (f *Fleet) judgeClients(a *accounts, v *Verdict) {
-	l := f.Log
+func (a *accounts) judgeClients(v *Verdict) {
+	l := a.f.Log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v.Sent, v.Acknowledged = len(l.sent), len(l.acked)
 	for k, e := range a.posted {
 		switch t, sent := l.sent[k]; {
 		case !sent:
-			f.t.Errorf("%v is posted and was never sent", k)
+			a.fault("%v is posted and was never sent", k)
 		case t.Price != e.Amount || t.Campaign != e.Campaign:
-			f.t.Errorf("%v is posted for %v to campaign %x, its token says %v to %x", k, e.Amount, e.Campaign, t.Price, t.Campaign)
+			a.fault("%v is posted for %v to campaign %x, its token says %v to %x", k, e.Amount, e.Campaign, t.Price, t.Campaign)
 		}
 	}
-	lost := 0
 	for k := range l.acked {
 		_, posted := a.posted[k]
 		e, recorded := a.recorded[k]
 		if posted || recorded && k.Kind != event.Impression {
 			continue
 		}
-		if lost++; lost <= 10 {
-			f.t.Errorf("%v was acknowledged and is not posted (recorded: %v, reason %d)", k, recorded, e.Reason)
-		}
-	}
-	if lost > 10 {
-		f.t.Errorf("and %d more", lost-10)
+		a.fault("%v was acknowledged and is not posted (recorded: %v, reason %d)", k, recorded, e.Reason)
 	}
 }
 
 // judgeLedger: what the ledger has as spent is what the journals have as posted,
 // row by row, and what it has granted is within the limits.
-func (f *Fleet) judgeLedger(a *accounts, v *Verdict) {
+func (a *accounts) judgeLedger(v *Verdict) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	db, err := pgx.Connect(ctx, f.Postgres.URL)
+	db, err := pgx.Connect(ctx, a.f.Postgres.URL)
 	if err != nil {
-		f.t.Fatal(err)
+		a.f.t.Fatal(err)
 	}
 	defer func() { _ = db.Close(ctx) }()
 	rows, err := db.Query(ctx, `SELECT node, epoch, shard, seq, event, account, day - date '1970-01-01', amount FROM postings WHERE debit = 3`)
 	if err != nil {
-		f.t.Fatal(err)
+		a.f.t.Fatal(err)
 	}
-	faults, seen := 0, 0
+	seen := 0
 	for rows.Next() {
 		var node, epoch, shard, seq, kind, account, day, amount int64
 		if err := rows.Scan(&node, &epoch, &shard, &seq, &kind, &account, &day, &amount); err != nil {
-			f.t.Fatal(err)
+			a.f.t.Fatal(err)
 		}
 		seen++
 		p := posting{account: unit.AccountID(account), day: unit.Day(day), amount: unit.Nanos(amount)}
 		p.Win = event.WinID{Seq: uint64(seq), Epoch: unit.Epoch(epoch), Node: unit.NodeID(node), Shard: unit.ShardID(shard)}
 		p.Kind = event.Kind(kind)
 		if !a.postings[p] {
-			if faults++; faults <= 10 {
-				f.t.Errorf("the ledger has %+v, and no journal", p)
-			}
+			a.fault("the ledger has %+v, and no journal", p)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		f.t.Fatal(err)
+		a.f.t.Fatal(err)
 	}
 	if seen != len(a.postings) {
-		f.t.Errorf("the ledger has %d postings, the journals %d", seen, len(a.postings))
+		a.fault("the ledger has %d postings, the journals %d", seen, len(a.postings))
 	}
-	f.judgeGrants(ctx, db, a, v)
+	a.judgeGrants(ctx, db, v)
 }
 
 // judgeGrants: granted − returned, of all lives, is within the limit, and covers
 // what was spent.
-func (f *Fleet) judgeGrants(ctx context.Context, db *pgx.Conn, a *accounts, v *Verdict) {
+func (a *accounts) judgeGrants(ctx context.Context, db *pgx.Conn, v *Verdict) {
 	limits := map[unit.CampaignID]*Campaign{}
-	for i := range f.Campaigns {
-		limits[f.Campaigns[i].ID] = &f.Campaigns[i]
+	for i := range a.f.Campaigns {
+		limits[a.f.Campaigns[i].ID] = &a.f.Campaigns[i]
 	}
 	rows, err := db.Query(ctx, `SELECT campaign,
 		sum(CASE WHEN credit = 1 THEN amount WHEN debit = 4 THEN -amount ELSE 0 END)::int8,
 		sum(CASE WHEN debit = 3 THEN amount ELSE 0 END)::int8 FROM postings GROUP BY campaign`)
 	if err != nil {
-		f.t.Fatal(err)
+		a.f.t.Fatal(err)
 	}
 	for rows.Next() {
 		var campaign, committed, spent int64
 		if err := rows.Scan(&campaign, &committed, &spent); err != nil {
-			f.t.Fatal(err)
+			a.f.t.Fatal(err)
 		}
 		c := limits[unit.CampaignID(campaign)]
 		if c == nil {
-			f.t.Errorf("the ledger has campaign %x, which is nobody's", uint64(campaign))
+			a.fault("the ledger has campaign %x, which is nobody's", uint64(campaign))
 			continue
 		}
 		if unit.Nanos(spent) != a.spent[c.ID] || committed < spent || unit.Nanos(committed) > c.Limit {
-			f.t.Errorf("%s: the ledger has %v granted and %v spent, of %v; the journals have %v spent", c.Name, unit.Nanos(committed), unit.Nanos(spent), c.Limit, a.spent[c.ID])
+			a.fault("%s: the ledger has %v granted and %v spent, of %v; the journals have %v spent", c.Name, unit.Nanos(committed), unit.Nanos(spent), c.Limit, a.spent[c.ID])
 		}
 		v.Locked += unit.Nanos(committed - spent)
 		if unit.Nanos(committed)*100 > c.Limit*98 {
@@ -215,17 +219,17 @@ func (f *Fleet) judgeGrants(ctx context.Context, db *pgx.Conn, a *accounts, v *V
 		}
 	}
 	if err := rows.Err(); err != nil {
-		f.t.Fatal(err)
+		a.f.t.Fatal(err)
 	}
 }
 
 // judgeTopic: the topic has the journals' events, each once for who drops
 // repeats.
-func (f *Fleet) judgeTopic(a *accounts, v *Verdict) {
-	messages, total := kafkatest.Consume(f.t, []string{f.Kafka.Addr}, Topic, len(a.posted)+len(a.recorded))
+func (a *accounts) judgeTopic(v *Verdict) {
+	messages, total := kafkatest.Consume(a.f.t, []string{a.f.Kafka.Addr}, Topic, len(a.posted)+len(a.recorded))
 	v.Messages = total
 	if len(messages) != len(a.posted)+len(a.recorded) {
-		f.t.Errorf("the topic has %d events, the journals %d", len(messages), len(a.posted)+len(a.recorded))
+		a.fault("the topic has %d events, the journals %d", len(messages), len(a.posted)+len(a.recorded))
 	}
 	want := map[string]unit.Nanos{}
 	name := func(e *recount.Entry) string {
@@ -240,11 +244,11 @@ func (f *Fleet) judgeTopic(a *accounts, v *Verdict) {
 		}
 		n := fmt.Sprintf("%s %s %s", m.Win, m.Event.Event, m.Campaign)
 		if amount, ok := want[n]; !ok || amount != unit.Nanos(m.Amount) {
-			f.t.Errorf("the topic has %s for %d, the journals for %v", n, m.Amount, amount)
+			a.fault("the topic has %s for %d, the journals for %v", n, m.Amount, amount)
 		}
 		delete(want, n)
 	}
 	if len(want) > 0 {
-		f.t.Errorf("%d events that were posted are not in the topic", len(want))
+		a.fault("%d events that were posted are not in the topic", len(want))
 	}
 }

@@ -2,9 +2,14 @@ package servers_test
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -422,6 +427,55 @@ func TestCounterRefusesMore(t *testing.T) {
 	c.Close()
 	if _, err := c.try(want(1, 5, 50, 1, 0)); !errors.Is(err, valkey.ErrClosed) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// TestCounterSecured: TLS, and a user who may do what docs/cluster.md says and no
+// more.
+func TestCounterSecured(t *testing.T) {
+	web := httptest.NewTLSServer(nil) // for its certificate of 127.0.0.1
+	defer web.Close()
+	dir := t.TempDir()
+	certificate, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	private, err := x509.MarshalPKCS8PrivateKey(web.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{
+		certificate: {Type: "CERTIFICATE", Bytes: web.Certificate().Raw}, key: {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	port := strconv.Itoa(servers.FreePort(t))
+	server := servers.Valkey(t, "--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate, "--tls-auth-clients", "no")
+	const rights = "on >secret ~millrace:* +@read +@write +@scripting +@connection +time +info +cluster|slots +cluster|shards"
+	if _, err := server.Do(append([]string{"ACL", "SETUSER", "millrace"}, strings.Fields(rights)...)...); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../docs/cluster.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(doc), strings.Replace(rights, "secret", "PASSWORD", 1)) {
+		t.Error("docs/cluster.md has other rights than those tested")
+	}
+	secure := func(password string) func(*valkey.Config) {
+		return func(cfg *valkey.Config) {
+			cfg.TLS = valkey.TLS()
+			cfg.TLS.RootCAs = x509.NewCertPool()
+			cfg.TLS.RootCAs.AddCert(web.Certificate())
+			cfg.Username, cfg.Password = "millrace", password
+		}
+	}
+	c := openCounter(t, secure("secret"), "127.0.0.1:"+port)
+	c.load(balance(5, 50, 0, 0))
+	expect(t, c.take(want(1, 5, 50, 600, 1000))[0], store.OK, 600, 400)
+	c.give(store.ReturnRequest{ID: store.OpID{Seq: 9}, Campaign: 5, Account: 50, Day: testDay, Amount: 100})
+	c.reads([]joint.AccountDay{balance(5, 50, 0, 0).AccountDay}, balance(5, 50, 500, 500))
+	if _, err := openCounter(t, secure("guess"), "127.0.0.1:"+port).try(want(2, 5, 50, 1, 1)); err == nil || errors.Is(err, joint.ErrUnknown) {
+		t.Errorf("a wrong password: %v", err)
 	}
 }
 

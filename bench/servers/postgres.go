@@ -33,7 +33,8 @@ func Postgres(t testing.TB, settings ...string) *PostgresServer {
 	if !found {
 		t.Skip("no PostgreSQL: make deps fetches it where Debian's packages can be had")
 	}
-	user := unprivileged(t, initdb, env)
+	user := unprivileged(t)
+	initdb, env = reachable(t, initdb, env, user)
 	run := func(name string, args ...string) *exec.Cmd {
 		cmd := exec.Command(filepath.Join(filepath.Dir(initdb), name), args...)
 		cmd.Dir = "/"
@@ -85,20 +86,52 @@ func (p *PostgresServer) answers() bool {
 const nobody = 65534
 
 // unprivileged is whom the server runs as: nil is this process's own user. Root
-// becomes nobody, who must be able to run the binary.
-func unprivileged(t testing.TB, binary string, env []string) *syscall.Credential {
+// becomes nobody.
+func unprivileged(t testing.TB) *syscall.Credential {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	user := &syscall.Credential{Uid: nobody, Gid: nobody}
-	probe := exec.Command(binary, "--version")
-	probe.Dir, probe.Env = "/", append(os.Environ(), env...)
-	probe.SysProcAttr = &syscall.SysProcAttr{Credential: user}
-	if out, err := probe.CombinedOutput(); err != nil {
-		t.Skipf("PostgreSQL refuses to run as root, and nobody cannot run %s (%v %s): test as another user", binary, err, out)
+	return &syscall.Credential{Uid: nobody, Gid: nobody}
+}
+
+// reachable is a binary that the user can run: itself or, where it stands in a
+// folder that is closed to others, as a checkout of root's may, a copy.
+func reachable(t testing.TB, binary string, env []string, user *syscall.Credential) (string, []string) {
+	t.Helper()
+	runs := func(binary string, env []string) error {
+		probe := exec.Command(binary, "--version")
+		probe.Dir, probe.Env = "/", append(os.Environ(), env...)
+		if user != nil {
+			probe.SysProcAttr = &syscall.SysProcAttr{Credential: user}
+		}
+		return probe.Run()
 	}
-	return user
+	err := runs(binary, env)
+	if err == nil {
+		return binary, env
+	}
+	deps := filepath.Join(root(t), ".deps", "debian")
+	inside, found := strings.CutPrefix(binary, deps)
+	if !found {
+		t.Skipf("PostgreSQL refuses to run as root, and nobody cannot run %s: %v", binary, err)
+	}
+	dir := dataFolder(t, user)
+	// Hard links where they can be: the tree is large.
+	copied := exec.Command("cp", "-al", deps+"/.", dir)
+	if copied.Run() != nil {
+		if out, err := exec.Command("cp", "-a", deps+"/.", dir).CombinedOutput(); err != nil {
+			t.Fatalf("copying %s: %v %s", deps, err, out)
+		}
+	}
+	binary = filepath.Join(dir, inside)
+	for i := range env {
+		env[i] = strings.ReplaceAll(env[i], deps, dir)
+	}
+	if err := runs(binary, env); err != nil {
+		t.Skipf("PostgreSQL refuses to run as root, and nobody cannot run %s: %v", binary, err)
+	}
+	return binary, env
 }
 
 // dataFolder is an empty folder that the user owns. It is not one of the test's

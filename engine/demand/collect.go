@@ -154,8 +154,11 @@ func (c *Collector) gainOf(d *Desk, imp int, has unit.CPMMicros, chance *[Fanout
 	for left := c.pending; left != 0; left &= left - 1 {
 		i := bits.TrailingZeros64(left)
 		if q := chance[i]; q > 0 && c.choices[i].Imps.Has(imp) {
-			reach := d.tables.reach[c.choices[i].Partner][c.classes[imp]][from:]
+			reach := d.tables.reach[c.choices[i].Partner][c.classes[imp]][from:][:len(rest)]
 			for k := range rest {
+				if reach[k] == 0 {
+					break // nor above
+				}
 				rest[k] *= 1 - q*reach[k]
 			}
 		}

@@ -158,6 +158,7 @@ func TestGainIsTheExpectation(t *testing.T) {
 		req := requestOf(t, []string{bannerRequest, planRequests[4]}[seed%2])
 		m.run(20*time.Second, 60, req)
 		d := m.desks[0]
+		d.rebuild()
 		for range 40 {
 			m.now = m.now.Add(20 * ms)
 			d.Plan(&Ask{Request: req, Size: 1500, Arrived: m.now, Now: m.now, Wall: wall})

@@ -150,11 +150,7 @@ func (d *Desk) Tick(now unit.MonoTime) {
 	d.turn(now)
 	d.circuits(now)
 	d.prices()
-	if d.ticks%periodTicks == 0 {
-		d.exchange()
-		d.decay()
-		d.rebuild()
-	}
+	d.rebuildPart(int(d.ticks % periodTicks))
 }
 
 // circuits moves the breakers on and notes which are not closed.

@@ -105,7 +105,8 @@ type tables struct {
 	// above, if its answer has a bid: by partner and class.
 	reach [][partners.Classes]sketch.Prices
 	curve []sketch.Curve
-	pool  learned
+	pool  learned        // everybody's
+	usual sketch.Latency // of a few calls of everybody's
 	row   sketch.Prices
 }
 
@@ -121,35 +122,66 @@ func (t *tables) resize(n int) {
 
 // rebuild makes the tables, healths and the order out of what was learned.
 func (d *Desk) rebuild() {
-	pool := &d.tables.pool
-	*pool = learned{}
+	d.sum()
 	for _, p := range d.book.Order {
-		l := &d.who[p].learned
-		for i := range pool.n {
-			pool.n[i] += l.n[i]
-		}
-		for c := range pool.prices {
-			pool.prices[c].Add(&l.prices[c], 1)
-		}
-		pool.lat.Add(&l.lat, 1)
-	}
-	var all sketch.Latency
-	if calls := pool.lat.Calls(); calls > 0 {
-		all.Add(&pool.lat, priorCalls/2/calls)
-	}
-	for _, p := range d.book.Order {
-		d.latency(p, &all)
-		d.value(p)
+		d.appraisal(p)
 	}
 	d.healths()
 	d.rank()
 }
 
+// rebuildPart does a part of rebuild on each Tick of a period, so that no
+// request waits for all of it.
+func (d *Desk) rebuildPart(tick int) {
+	const parts = periodTicks - 2
+	switch {
+	case tick == 0:
+		d.exchange()
+		d.decay()
+	case tick == 1:
+		d.sum()
+	default:
+		n := len(d.book.Order)
+		for _, p := range d.book.Order[n*(tick-2)/parts : n*(tick-1)/parts] {
+			d.appraisal(p)
+		}
+	}
+	if tick == periodTicks-1 {
+		d.healths()
+		d.rank()
+	}
+}
+
+// sum adds up what is known of everybody.
+func (d *Desk) sum() {
+	t := &d.tables
+	t.pool, t.usual = learned{}, sketch.Latency{}
+	for _, p := range d.book.Order {
+		l := &d.who[p].learned
+		for i := range t.pool.n {
+			t.pool.n[i] += l.n[i]
+		}
+		for c := range t.pool.prices {
+			t.pool.prices[c].Add(&l.prices[c], 1)
+		}
+		t.pool.lat.Add(&l.lat, 1)
+	}
+	if calls := t.pool.lat.Calls(); calls > 0 {
+		t.usual.Add(&t.pool.lat, priorCalls/2/calls)
+	}
+}
+
+// appraisal makes what is looked up of a partner.
+func (d *Desk) appraisal(p partners.ID) {
+	d.latency(p)
+	d.value(p)
+}
+
 // latency fits the partner's curve, with a little of everybody's, and sets its
 // timeout.
-func (d *Desk) latency(p partners.ID, all *sketch.Latency) {
+func (d *Desk) latency(p partners.ID) {
 	x, c := &d.who[p], &d.tables.curve[p]
-	l := *all
+	l := d.tables.usual
 	l.Add(&x.learned.lat, 1)
 	c.Fit(&l)
 	known := x.learned.lat.Calls() >= sureCalls
@@ -160,7 +192,8 @@ func (d *Desk) latency(p partners.ID, all *sketch.Latency) {
 	q := d.book.Partner(p)
 	x.timeout = q.TimeoutMax
 	if x.p95 < sketch.Longest {
-		t := time.Duration(float64(x.p95) * d.book.Settings.Margin)
+		// Bids take longer than no bids, and it is bids that are waited for.
+		t := time.Duration(float64(max(x.p95, c.BidQuantile(0.95))) * d.book.Settings.Margin)
 		x.timeout = min(max(t, q.TimeoutMin), q.TimeoutMax)
 	}
 }
@@ -185,10 +218,18 @@ func (d *Desk) value(p partners.ID) {
 	x.worth = share(l.n[nValue], l.n[nCalls], pool.n[nValue], pool.n[nCalls]) * 1000
 	bids := max(d.tables.curve[p].Bids(sketch.Longest), 1e-6)
 	for c := range partners.Classes {
-		var gain, reach float32
+		var gain, reach, weight, each float32
+		asked := l.n[nAsked+c]
+		if all := pool.n[nAsked+c]; all > 0 {
+			weight = priorCalls / all
+			asked += priorCalls
+		}
+		if asked > 0 {
+			each = 1 / asked
+		}
 		row := &d.tables.row
 		for k := sketch.PriceBuckets - 1; k >= 0; k-- {
-			per := share(l.prices[c][k], l.n[nAsked+c], pool.prices[c][k], pool.n[nAsked+c])
+			per := (l.prices[c][k] + weight*pool.prices[c][k]) * each
 			reach += per
 			gain += per * float32(sketch.PriceOf(k))
 			row[k] = reach

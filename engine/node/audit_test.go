@@ -11,6 +11,7 @@ import (
 	"millrace/state/audit"
 	"millrace/state/ledger"
 	"millrace/state/outbox"
+	"millrace/state/store/embedded"
 )
 
 // TestRefundAndAudit: what was billed is refunded by an operator, is out of the
@@ -118,5 +119,41 @@ func TestBrokenAuditIsNoOutage(t *testing.T) {
 	}
 	if pos, err := outbox.ReadCursor(outbox.ReadFS(), c.Data+"/journal", audit.CursorName); err != nil || pos == 0 {
 		t.Fatalf("the journal does not hold its records: %d, %v", pos, err)
+	}
+}
+
+// TestReconcile: a node on its own finds its store equal to its journal, and puts
+// right what is not.
+func TestReconcile(t *testing.T) {
+	c := testConfig(t)
+	n := start(t, c)
+	for range 3 {
+		expectStatus(t, n, 204, "GET", paid(t, n, paidBody, "paid-cr")['i'])
+	}
+	look := func(query string) (a admin.Reconciled) {
+		t.Helper()
+		r := ask(t, n, "POST", "http://"+n.AdminAddr().String()+"/reconcile"+query, "")
+		if err := json.Unmarshal([]byte(r.body), &a); err != nil || r.status != 200 {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+		return a
+	}
+	if a := look(""); a.Compared == 0 || len(a.Drifts) != 0 {
+		t.Fatalf("%+v", a)
+	}
+	own := any(n.budgets).(*embedded.Store)
+	own.Correct(own.Balances()[0].Account, 0, 500)
+	if a := look("?dry-run=true"); len(a.Drifts) != 1 || a.Repaired != 0 || a.Drifts[0].Other-a.Drifts[0].True != 500 {
+		t.Fatalf("%+v", a)
+	}
+	if a := look(""); a.Repaired != 1 {
+		t.Fatalf("%+v", a)
+	}
+	if a := look(""); len(a.Drifts) != 0 {
+		t.Fatalf("%+v", a)
+	}
+	waitMetric(t, n, "millrace_reconcile_repairs_total", func(v float64) bool { return v == 1 })
+	if r := ask(t, n, "POST", "http://"+n.AdminAddr().String()+"/reconcile?dry-run=x", ""); r.status != 400 {
+		t.Fatalf("%d %s", r.status, r.body)
 	}
 }

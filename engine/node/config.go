@@ -96,6 +96,8 @@ type BudgetConfig struct {
 	ReservationTTL   time.Duration `yaml:"reservation_ttl" help:"how long a win may hold money before its billable event; later events bill only from what is left"`
 	JournalSegment   strict.Bytes  `yaml:"journal_segment" help:"size of one journal file"`
 	JournalRetention time.Duration `yaml:"journal_retention" help:"how long full journal files are kept after their checkpoint"`
+	Reconcile        time.Duration `yaml:"reconcile" help:"how often journal, ledger and budget store are compared; 0 is never"`
+	ReconcileAlarm   int           `yaml:"reconcile_alarm" help:"difference of an account's day, in millionths of its currency, above which it is an error in the log and counted as an alarm"`
 	JournalHold      strict.Bytes  `yaml:"journal_hold" help:"full journal files kept for copies elsewhere that lag behind; beyond it the oldest go, with an alarm and a count"`
 }
 
@@ -231,6 +233,7 @@ func Default() Config {
 			JournalSegment:   64 << 20,
 			JournalRetention: 72 * time.Hour,
 			JournalHold:      16 << 30,
+			Reconcile:        time.Minute,
 		},
 		Kafka:   KafkaConfig{Topic: "millrace.spend", BufferEvents: 1 << 15, BufferBytes: 32 << 20},
 		Ledger:  LedgerConfig{Lease: 30 * time.Second, Timeout: 5 * time.Second, Connections: 4},

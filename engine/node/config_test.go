@@ -157,6 +157,8 @@ func TestValidateNamesField(t *testing.T) {
 		"kafka.partitions":       func(c *Config) { c.Kafka.Partitions = -1 },
 		"kafka.replication":      func(c *Config) { c.Kafka.Replication = 33 },
 		"kafka.buffer_events":    func(c *Config) { c.Kafka.BufferEvents = 1 },
+		"budget.reconcile":       func(c *Config) { c.Budget.Reconcile = time.Millisecond },
+		"budget.reconcile_alarm": func(c *Config) { c.Budget.ReconcileAlarm = -1 },
 		"audit.keep":             func(c *Config) { c.Audit.Keep = -1 },
 		"kafka.buffer_bytes":     func(c *Config) { c.Kafka.BufferBytes = 1 },
 		"ledger.url":             func(c *Config) { c.Valkey.Addresses = []string{"a:1"} },

@@ -72,6 +72,10 @@ func (c Config) Validate() strict.Faults {
 	c.Kafka.validate(l)
 	c.validateShared(l)
 	l.sized("audit.keep", c.Audit.Keep, 0, 1<<50)
+	if c.Budget.Reconcile != 0 {
+		l.lasting("budget.reconcile", c.Budget.Reconcile, time.Second, 24*time.Hour)
+	}
+	l.between("budget.reconcile_alarm", int64(c.Budget.ReconcileAlarm), 0, 1<<40)
 	c.Tokens.validate(l)
 	c.Ranking.validate(l)
 	c.Model.validate(l)

@@ -48,16 +48,18 @@ type Node struct {
 	kafka   *kafka.Drain
 	audit   *audit.Drain // nil: none
 	refunds *refund.Desk
-	budgets store.BudgetStore
-	shared  *shared // nil: the budgets are this process's own
-	group   *shards.Group[serve.Message]
-	cores   []*serve.Core
-	gate    *gateway.Gateway
-	ingress *ingress.Server
-	admin   *admin.Server
-	catalog *campaign.Watcher
-	models  *models
-	demand  *demandSide
+
+	reconciler *reconciler
+	budgets    store.BudgetStore
+	shared     *shared // nil: the budgets are this process's own
+	group      *shards.Group[serve.Message]
+	cores      []*serve.Core
+	gate       *gateway.Gateway
+	ingress    *ingress.Server
+	admin      *admin.Server
+	catalog    *campaign.Watcher
+	models     *models
+	demand     *demandSide
 
 	stopOnce sync.Once
 	stopErr  error
@@ -125,6 +127,7 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	if err := n.demand.start(ctx); err != nil {
 		return err
 	}
+	n.startReconciler()
 	if err := n.listenAdmin(o); err != nil {
 		return err
 	}
@@ -387,6 +390,9 @@ func (n *Node) stop(ctx context.Context) error {
 	keep := func(err error) { errs = append(errs, err) }
 	if n.gate != nil {
 		n.gate.SetReady(false)
+	}
+	if n.reconciler != nil {
+		keep(n.reconciler.close())
 	}
 	if n.catalog != nil {
 		n.catalog.Stop()

@@ -30,6 +30,7 @@ func (n *Node) listenAdmin(o Options) error {
 		Promote:   n.PromoteModel,
 		Rollback:  n.RollbackModel,
 		Refund:    n.Refund,
+		Reconcile: n.Reconcile,
 		Ready:     n.readiness,
 		Reload:    n.Reload,
 		Level:     o.Level,

@@ -88,6 +88,8 @@ type Sources struct {
 	Refund func(ctx context.Context, r *Refund) (*RefundAnswer, error)
 	// Demand shows the bidders: tiers, health, latencies, circuits.
 	Demand func(ctx context.Context) (any, error)
+	// Reconcile compares journal, ledger and budget store; dry repairs nothing.
+	Reconcile func(ctx context.Context, dry bool) (*Reconciled, error)
 	// Ready is nil when the node can take traffic, else why not.
 	Ready func() error
 	// Reload re-reads the catalog and the model; its error lists the faults.

@@ -17,6 +17,7 @@
 //	POST /models/promote      a model's trial goes a stage further
 //	POST /models/rollback     a model's trial ends
 //	POST /refunds             postings are taken back
+//	POST /reconcile           journal, ledger and budget store are compared
 //	GET  /healthz, /readyz    200, or 503 with a reason
 //	GET  /log/level, PUT      runtime log level
 //	POST /reload              same as SIGHUP

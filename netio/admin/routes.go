@@ -20,7 +20,7 @@ const metricsContentType = "text/plain; version=0.0.4; charset=utf-8"
 
 var index = []string{
 	"GET /metrics", "GET /config", "GET /campaigns", "GET /campaigns/{id}", "GET /shards", "GET /store", "GET /models", "GET /demand",
-	"POST /models/promote", "POST /models/rollback", "POST /refunds", "GET /healthz",
+	"POST /models/promote", "POST /models/rollback", "POST /refunds", "POST /reconcile", "GET /healthz",
 	"GET /readyz", "GET /log/level", "PUT /log/level", "POST /reload", "GET /debug/pprof/",
 }
 
@@ -55,6 +55,7 @@ func (s *Server) routes() {
 	h.POST("/models/promote", s.step("promote", s.src.Promote))
 	h.POST("/models/rollback", s.step("rollback", s.src.Rollback))
 	h.POST("/refunds", s.refund)
+	h.POST("/reconcile", s.reconcile)
 	h.GET("/log/level", s.level)
 	h.PUT("/log/level", s.setLevel)
 	h.POST("/reload", s.reload)

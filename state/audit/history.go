@@ -78,3 +78,24 @@ func archived(files outbox.FS, dir string, first uint64, each func(r *ledger.Rec
 	}
 	return met && report.RecordsBefore == 0 && report.First == 0 && len(report.Gaps) == 0, nil
 }
+
+// Older gives the records of a chain that are before the first of the journal in
+// the folder journal: none where that begins with the node's first.
+func Older(files outbox.FS, dir, journal string, each func(r *ledger.Record)) error {
+	tail := outbox.OpenTail(files, journal, 0)
+	_, pos, err := tail.Next(context.Background())
+	if err == io.EOF {
+		err = nil
+	}
+	if err = errors.Join(err, tail.Close()); err != nil {
+		return err
+	}
+	if segment, _ := outbox.SplitPosition(pos); segment <= 1 {
+		return nil
+	}
+	_, err = archived(files, dir, pos, func(r *ledger.Record, _ uint64) error {
+		each(r)
+		return nil
+	})
+	return err
+}

@@ -84,7 +84,7 @@ looks for; 2 when it was called wrongly.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		serveCommand(), demoCommand(), loadgenCommand(), campaignsCommand(), openrtbCommand(), modelCommand(), configCommand(), doctorCommand(),
-		simCommand(), migrateCommand(), dspCommand(), demandCommand(), ledgerCommand(), auditCommand(), versionCommand(),
+		simCommand(), migrateCommand(), dspCommand(), demandCommand(), ledgerCommand(), auditCommand(), reconcileCommand(), versionCommand(),
 	)
 	for _, c := range root.Commands() {
 		strictArgs(c)

@@ -182,6 +182,19 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
+func TestDoctorLooksForLedgerAndCounter(t *testing.T) {
+	t.Setenv("MILLRACE_LEDGER_PASSWORD", "hunter2hunter2")
+	code, out, errs := call(t, "doctor", "--listen", closedPort(t), "--admin", closedPort(t), "--data", t.TempDir(),
+		"--set", "ledger.url=postgres://u@"+closedPort(t)+"/money", "--set", "valkey.addresses="+closedPort(t))
+	if code != exitFault || !strings.Contains(out, "fail  ledger") || !strings.Contains(out, "→ check ledger.url") ||
+		!strings.Contains(out, "fail  valkey") || !strings.Contains(out, "→ check valkey.addresses") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	if strings.Contains(out+errs, "hunter2") {
+		t.Error("the password is shown")
+	}
+}
+
 func TestDoctorJudgesTheConfiguration(t *testing.T) {
 	cfg := node.Default()
 	cfg.Data = filepath.Join(t.TempDir(), "not", "there")

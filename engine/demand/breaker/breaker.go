@@ -11,7 +11,9 @@ type Config struct {
 	// Errors is the share of calls that fail, Invalid the share of bids that
 	// break the rules, at which a circuit opens; both above 0 and up to 1.
 	Errors, Invalid float64
-	// P95 is the latency that no more than one call in twenty may reach.
+	// P95 is the latency that no more than one call in twenty may reach, unless
+	// more of them bring a bid: who is late now and then and bids in a third of
+	// its calls is worth more asked than left alone.
 	P95 time.Duration
 	// Window is how far back is looked, Calls how many must be in it.
 	Window time.Duration
@@ -77,7 +79,7 @@ const retryMax = time.Hour
 // lostAfter is when probes without a verdict are sent again.
 const lostAfter = 10 * time.Second
 
-type count struct{ calls, errors, silent, neutral, slow, bids, lies uint32 }
+type count struct{ calls, errors, silent, neutral, slow, bidding, bids, lies uint32 }
 
 // Breaker is one circuit. The zero Breaker is closed.
 type Breaker struct {
@@ -164,6 +166,9 @@ func (c *count) add(cfg *Config, s *Sample) {
 	if s.Latency >= cfg.P95 {
 		c.slow++
 	}
+	if s.Bids > s.Lies {
+		c.bidding++
+	}
 	c.bids += s.Bids
 	c.lies += s.Lies
 }
@@ -193,6 +198,7 @@ func (b *Breaker) judge(cfg *Config) Cause {
 		n.silent += w.silent
 		n.neutral += w.neutral
 		n.slow += w.slow
+		n.bidding += w.bidding
 		n.bids += w.bids
 		n.lies += w.lies
 	}
@@ -202,7 +208,7 @@ func (b *Breaker) judge(cfg *Config) Cause {
 		return Errors
 	case all >= cfg.Calls && n.silent == all:
 		return Silent
-	case all >= max(cfg.Calls, slowCalls) && 20*n.slow > all:
+	case all >= max(cfg.Calls, slowCalls) && 20*n.slow > all && n.slow >= n.bidding:
 		return Slow
 	case n.bids >= max(cfg.Calls/4, 5) && float64(n.lies) >= cfg.Invalid*float64(n.bids):
 		return Lies

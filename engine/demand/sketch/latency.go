@@ -51,11 +51,9 @@ func (l *Latency) Add(o *Latency, weight float32) {
 
 // Decay takes everything times f.
 func (l *Latency) Decay(f float32) {
-	for i := range l.Bid {
-		l.Bid[i] *= f
-		l.NoBid[i] *= f
-		l.Gone[i] *= f
-	}
+	fade(l.Bid[:], f)
+	fade(l.NoBid[:], f)
+	fade(l.Gone[:], f)
 }
 
 // Calls is how many were counted.
@@ -122,6 +120,22 @@ func (c *Curve) Within(t, u time.Duration) float32 {
 		return 0
 	}
 	return min(max(c.Bids(u)-c.Bids(t), 0)/s, 1)
+}
+
+// BidQuantile is the time by which a share of the bids that were seen came.
+// Those that were given up are missing in it: it is too short a time rather
+// than too long.
+func (c *Curve) BidQuantile(share float32) time.Duration {
+	need := share * c.bids[Buckets]
+	if need <= 0 {
+		return 0
+	}
+	for i := range Buckets {
+		if from, to := c.bids[i], c.bids[i+1]; to >= need {
+			return Edge(i) + time.Duration(float32(Edge(i+1)-Edge(i))*min(max((need-from)/(to-from), 0), 1))
+		}
+	}
+	return Longest
 }
 
 // Quantile is the time by which a share of the calls was answered; ok is false

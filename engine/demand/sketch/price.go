@@ -7,10 +7,11 @@ import (
 )
 
 // Prices are counted in four buckets an octave, from 0.016384 of a currency's
-// unit a thousand on; bucket 0 is all below, the last all above.
+// unit a thousand on, to 17179 (an auction may be held in yen or won); bucket 0 is
+// all below, the last all above.
 const (
 	PriceBuckets = 1 + 4*priceOctaves
-	priceOctaves = 13
+	priceOctaves = 20
 	priceBits    = 14 // 2^14 micros is where the second bucket begins
 )
 
@@ -51,8 +52,17 @@ func (p *Prices) Add(o *Prices, weight float32) {
 }
 
 // Decay takes everything times f.
-func (p *Prices) Decay(f float32) {
-	for i := range p {
-		p[i] *= f
+func (p *Prices) Decay(f float32) { fade(p[:], f) }
+
+// forgotten is a count that is as good as none. What decays for ever would end
+// in numbers too small for the processor to be quick with.
+const forgotten = 1e-6
+
+func fade(counts []float32, f float32) {
+	for i, n := range counts {
+		if n *= f; n < forgotten {
+			n = 0
+		}
+		counts[i] = n
 	}
 }

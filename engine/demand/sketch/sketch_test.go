@@ -110,6 +110,9 @@ func TestWithinIsConditional(t *testing.T) {
 	l.Bid[Bucket(100*time.Millisecond)] = 20
 	var c Curve
 	c.Fit(&l)
+	if got := c.BidQuantile(0.5); got < 58*time.Millisecond || got > 64*time.Millisecond {
+		t.Errorf("half of the bids by %v", got)
+	}
 	// At 40 ms half of the calls are open, and all of them will bid.
 	for _, x := range []struct {
 		from, to time.Duration

@@ -184,6 +184,39 @@ func (s *Store) Refunded(r *ledger.Record) {
 	}
 }
 
+// Balances are the store's books, as they stand: grants and returns under way to
+// the disk are in them.
+func (s *Store) Balances() []ledger.Balance {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]ledger.Balance, 0, len(s.accounts))
+	for _, b := range s.accounts {
+		list = append(list, *b)
+	}
+	return list
+}
+
+// Correct adds to what is committed on an account's day, or, of day 0, in all: for
+// a reconciler that has found the books to differ from the journal. It reports
+// whether there is such an account and day.
+func (s *Store) Correct(account unit.AccountID, day unit.Day, by unit.Nanos) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.accounts[account]
+	if b == nil {
+		return false
+	}
+	if day == 0 {
+		b.Committed += by
+		return true
+	}
+	d := b.On(day)
+	if d != nil {
+		d.Committed += by
+	}
+	return d != nil
+}
+
 // refuse makes the answer a refusal, for all repeats.
 func (s *Store) refuse(reply store.Reply, why store.Status) store.Reply {
 	reply.Status = why

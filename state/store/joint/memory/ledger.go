@@ -63,7 +63,7 @@ type leaseKey struct {
 	epoch   unit.Epoch
 }
 
-type lease struct{ granted, returned, posted unit.Nanos }
+type lease struct{ granted, returned, posted, refunded unit.Nanos }
 
 type grant struct {
 	joint.Orphan
@@ -301,8 +301,17 @@ func (l *Ledger) postOne(r *ledger.Record) {
 			l.check(k, x, r)
 		}
 	case ledger.Refunded:
-		if !l.refund(r) {
+		k := eventKey{r.Win, r.Event}
+		if _, again := l.refunds[k]; again && !l.Forgetful {
 			return
+		}
+		l.refunds[k] = struct{}{}
+		for _, p := range r.From[:r.Parts] {
+			a := l.account(p.Account)
+			a.total -= r.Amount
+			a.days[p.Day] -= r.Amount
+			a.stamp = a.stamp.Merge(r.Stamp)
+			l.lease(leaseKey{r.Node, p.Account, p.Day, p.Epoch}).refunded += r.Amount
 		}
 	}
 	if l.Observe != nil {
@@ -330,22 +339,6 @@ func (l *Ledger) confirm(r *ledger.Record) {
 	g.confirmed = true
 	a := l.account(r.Account)
 	a.stamp = a.stamp.Merge(r.Stamp)
-}
-
-// refund gives a posting's money back to its accounts; false for a repeat.
-func (l *Ledger) refund(r *ledger.Record) bool {
-	k := eventKey{r.Win, r.Event}
-	if _, again := l.refunds[k]; again {
-		return false
-	}
-	l.refunds[k] = struct{}{}
-	for _, p := range r.From[:r.Parts] {
-		a := l.account(p.Account)
-		a.total -= r.Amount
-		a.days[p.Day] -= r.Amount
-		a.stamp = a.stamp.Merge(r.Stamp)
-	}
-	return true
 }
 
 func (l *Ledger) check(k leaseKey, x *lease, r *ledger.Record) {
