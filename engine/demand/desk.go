@@ -174,8 +174,8 @@ func (d *Desk) note(p partners.ID, c *breaker.Breaker) {
 	}
 }
 
-// Answered takes how long an answer took from the request's first byte, whoever
-// was asked for it: the ladder of the stage goes by it.
+// Answered takes how long an answer took from the request's first byte, where
+// partners were asked for it: the ladder of the stage goes by it.
 func (d *Desk) Answered(took time.Duration, now unit.MonoTime) {
 	if d.book != nil {
 		d.stage.Observe(&d.book.Settings.Stage, took, now)

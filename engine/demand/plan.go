@@ -82,6 +82,11 @@ func (d *Desk) Plan(a *Ask) *Plan {
 	p.Imps, p.Publisher = d.match.Imps, d.match.Publisher()
 	d.counts.Requests++
 	limit := min(d.stage.Limit(&s.Stage), s.Fanout)
+	if limit == 0 {
+		// Nobody will be waited for: what the answer takes is what it took so far.
+		// Without this the ladder would never hear of a good answer again.
+		d.stage.Observe(&s.Stage, a.Now.Sub(a.Arrived), a.Now)
+	}
 	if limit == 0 || p.Deadline.Sub(a.Now) < s.Least {
 		return p
 	}

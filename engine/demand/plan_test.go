@@ -259,6 +259,34 @@ func stageAt(t *testing.T, d *Desk, rung breaker.Rung) (s breaker.Stage) {
 	return s
 }
 
+// From the lowest rung, on which nobody is asked, the ladder climbs by itself.
+func TestLadderClimbsFromInternal(t *testing.T) {
+	who := fine(40)
+	for i := range who {
+		who[i].median = 20 * ms
+	}
+	m := newMarket(t, 1, 1, fleet(40, "stage: {down_for: 10s, up_for: 20s}", nil), who)
+	d, r := m.desks[0], requestOf(t, bannerRequest)
+	d.stage = stageAt(t, d, breaker.Internal)
+	m.now = m.now.Add(time.Hour)
+	m.run(5*time.Second, 100, r)
+	if m.calls != 0 {
+		t.Fatal("partners are asked on the lowest rung")
+	}
+	most := 0
+	for i := 0; d.Rung() != breaker.All && i < 200; i++ {
+		m.clear()
+		m.run(time.Second, 100, r)
+		most = max(most, m.calls)
+		if want := map[breaker.Rung]int{breaker.FewTop: 10, breaker.Top: 30}[d.Rung()]; want > 0 && m.calls > 100*(want+1) {
+			t.Fatalf("%d calls in 100 requests on rung %v", m.calls, d.Rung())
+		}
+	}
+	if d.Rung() != breaker.All || most < 1000 {
+		t.Errorf("rung %v, at most %d calls a second", d.Rung(), most)
+	}
+}
+
 func benchDesk(t testing.TB, text string, n int) (*Desk, *market) {
 	m := newMarket(t, 1, 1, text, fine(n))
 	m.run(20*time.Second, 50, requestOf(t, planRequests[0]))
