@@ -7,12 +7,13 @@ FUZZ_PATTERN ?= .
 MUTATIONS ?= 10000000
 BENCH ?= .
 SIM_SEED ?= 1
+DEMAND ?= scale timing soak faults
 BENCH_TIME ?= 200ms
 POSTINGS ?= 10000000
 BENCH_PACKAGES ?= ./codec/... ./shards/... ./state/... ./netio/... ./engine/...
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build sim test test-train train obd goldens race differential fuzz fuzz-smoke fleet bench bench-fleet bench-codec bench-dsp bench-explore bench-ledger bench-models bench-waiting bench-micro blackbox-long alloc check ci clean
+.PHONY: help deps build sim test test-train train obd goldens race differential fuzz fuzz-smoke fleet bench bench-demand bench-fleet bench-codec bench-dsp bench-explore bench-ledger bench-models bench-waiting bench-micro blackbox-long alloc check ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
@@ -77,6 +78,9 @@ bench: ## the decision in process, one shard to two, the network edge, and the s
 	$(GO) test -run '^$$' -bench . ./bench/decision
 	$(GO) run ./bench/ingress
 	$(GO) run ./bench/peers
+
+bench-demand: ## whole auctions with mock bidders on real sockets: cost by their number, the cut-off, a long run, bad bidders (DEMAND chooses one)
+	for mode in $(DEMAND); do $(GO) run ./bench/demand $$mode || exit 1; done
 
 bench-pacing: ## budgets over a simulated week against their plans, with a picture in build/pacing.svg
 	@mkdir -p build

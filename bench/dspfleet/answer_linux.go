@@ -34,6 +34,13 @@ func (w *worker) asked(c *conn, s *stream, body []byte, compressed, accepts bool
 		body = w.body
 	}
 	drawn, ok := draws(0), false
+	if f := w.fleet.cfg.Respond; f != nil && err == nil {
+		status, given, mine := f(d.index, body)
+		if a.status = status; mine {
+			w.given(a, given)
+			return
+		}
+	}
 	if err == nil {
 		drawn, ok = w.maker.read(body, d.index)
 	}
@@ -63,6 +70,14 @@ func (w *worker) asked(c *conn, s *stream, body []byte, compressed, accepts bool
 		a.waiting = true
 		w.answers.add(a)
 	}
+}
+
+// given sends an answer that is not of the bid model.
+func (w *worker) given(a *answer, body []byte) {
+	a.kind, a.body = "application/json", append(a.body, body...)
+	a.due += int64(a.conn.dsp.behaviour.Load().Latency.At(0.5))
+	a.waiting = true
+	w.answers.add(a)
 }
 
 // fill makes status and body.

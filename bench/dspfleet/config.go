@@ -66,6 +66,10 @@ type Config struct {
 	Certificate *tls.Certificate
 	Schedule    []Step
 
+	// Respond, if set, answers instead of the bid model where ok is true: with a
+	// recorded answer, say. The latency and the faults are the behaviour's. The
+	// request is valid during the call; calls come from the workers.
+	Respond func(dsp int, request []byte) (status int, body []byte, ok bool)
 	// Observe, if set, is called with every request a bidder read whole, when
 	// its answer is written or it is known that there will be none. The id is
 	// valid during the call; calls come from the workers, at the same time.

@@ -6,6 +6,7 @@ import (
 
 	"millrace/codec/event"
 	"millrace/codec/unit"
+	"millrace/engine/serve"
 	"millrace/netio/dsp"
 	"millrace/shards"
 )
@@ -30,7 +31,8 @@ type Respond func(shard unit.ShardID, to dsp.EndpointID, body []byte) Reply
 
 // Watcher hears of what becomes of calls; a nil field does not.
 type Watcher struct {
-	// Sent, Returned and Cancelled name a call by its number in the world.
+	// Sent, Returned and Cancelled name a call by its number in the world. The reply
+	// is what will come back, unless it is cancelled.
 	Sent      func(call uint64, to dsp.EndpointID, body []byte, r *Reply)
 	Returned  func(call uint64)
 	Cancelled func(call uint64)
@@ -75,7 +77,7 @@ func (b *bidders) Send(c *dsp.Call, body []byte, now unit.MonoTime) dsp.Refused 
 	b.number[c] = f.number
 	b.flights = append(b.flights, f)
 	if watch := b.world.cfg.Watch.Sent; watch != nil {
-		watch(f.number, c.Endpoint, body, &r)
+		watch(f.number, c.Endpoint, body, &f.reply)
 	}
 	return dsp.Accepted
 }
@@ -174,12 +176,28 @@ type Told struct {
 
 // Notify is serve.Notifier.
 func (w *World) Notify(_ unit.ShardID, n event.Notice, url []byte) bool {
-	w.Told = append(w.Told, Told{n, string(url)})
+	if !w.discard {
+		w.Told = append(w.Told, Told{n, string(url)})
+	}
 	return true
 }
 
-// Calls under way, by shard; for the check at the end.
-func (w *World) underWay() error {
+// StopDemand ends the asking on every shard: what waits is decided.
+func (w *World) StopDemand() {
+	for i, c := range w.cores {
+		w.sim.Invoke(unit.ShardID(i), func(*shards.Shard[serve.Message]) { c.StopDemand() })
+	}
+}
+
+// Socket tells every shard that a socket is ready, as a poller would.
+func (w *World) Socket() {
+	for i := range w.cores {
+		w.sim.Submit(unit.ShardID(i), &serve.Message{Type: serve.Socket})
+	}
+}
+
+// UnderWay is an error while calls or auctions are.
+func (w *World) UnderWay() error {
 	for i, b := range w.bidders {
 		if n := len(b.number); n > 0 {
 			return fmt.Errorf("shard %d: %d calls are still under way", i, n)

@@ -98,7 +98,7 @@ func TestUnifiedAuction(t *testing.T) {
 			if got != c.want {
 				t.Errorf("won %q, want %q", got, c.want)
 			}
-			if err := w.underWay(); err != nil {
+			if err := w.UnderWay(); err != nil {
 				t.Error(err)
 			}
 		})
@@ -254,7 +254,7 @@ func TestManyWaitAtOnce(t *testing.T) {
 			t.Fatalf("%s: %v %s", x.id, ok, a.Body)
 		}
 	}
-	if err := w.underWay(); err != nil {
+	if err := w.UnderWay(); err != nil {
 		t.Error(err)
 	}
 }

@@ -43,7 +43,7 @@ func (l *Loop) Decide(body []byte) (status int, answer []byte) {
 		return 400, nil
 	}
 	user, known := l.id.Of(&l.x.Request)
-	l.x.User = selection.User{ID: user, Known: known}
+	l.x.User, l.x.Body = selection.User{ID: user, Known: known}, body
 	l.world.sim.Invoke(0, l.handle)
 	if l.calls++; l.calls%jumpEvery == 0 {
 		l.world.sim.Clock().Advance(jump)

@@ -38,6 +38,8 @@ type Config struct {
 	Explore coldstart.Config
 	// Clock tells shards what a batch cost; nil: nothing.
 	Clock shards.Clock
+	// MailboxSlots of a shard; 0 is plenty.
+	MailboxSlots int
 	// Demand is the book of bidders, who behave as Respond says; nil is none.
 	Demand  *partners.Book
 	Respond Respond
@@ -67,6 +69,7 @@ type World struct {
 	// answers are those given and not yet collected; discard keeps none, and no
 	// history either.
 	answers map[*serve.Context]bool
+	times   map[*serve.Context]unit.MonoTime
 	discard bool
 }
 
@@ -85,7 +88,7 @@ const (
 
 // New makes a world and brings it up to its first leases.
 func New(cfg Config) (*World, error) {
-	w := &World{cfg: cfg, answers: map[*serve.Context]bool{}}
+	w := &World{cfg: cfg, answers: map[*serve.Context]bool{}, times: map[*serve.Context]unit.MonoTime{}}
 	clock := shards.NewManualClock(cfg.Start)
 	w.store = newMemoryStore(clock.Wall)
 	var err error
@@ -95,6 +98,9 @@ func New(cfg Config) (*World, error) {
 	w.signer = w.keys.NewSigner()
 	sc := shards.Default()
 	sc.Shards, sc.MailboxSlots = cfg.Shards, 1<<14
+	if cfg.MailboxSlots > 0 {
+		sc.MailboxSlots = cfg.MailboxSlots
+	}
 	sc.KindNames, sc.TimerNames = serve.KindNames, serve.TimerNames
 	core := serve.Default()
 	core.Node, core.Epoch, core.PublicURL = Node, Epoch, "http://sim.example"
@@ -235,6 +241,9 @@ func (w *World) Advance(d time.Duration) {
 	w.Settle()
 }
 
+// Now is the world's monotonic time.
+func (w *World) Now() unit.MonoTime { return w.sim.Clock().Mono() }
+
 // Wall is the world's time.
 func (w *World) Wall() unit.WallTime { return w.sim.Clock().Wall() }
 
@@ -246,6 +255,8 @@ type Answer struct {
 	Status   int
 	Body     []byte
 	Location []byte
+	// At is when it was given.
+	At unit.MonoTime
 }
 
 // Bid puts a bid request to the shard that owns its user, lets a
@@ -290,9 +301,11 @@ func (w *World) Answered(x *serve.Context) (Answer, bool) {
 	if !w.answers[x] {
 		return Answer{}, false
 	}
+	at := w.times[x]
 	delete(w.answers, x)
+	delete(w.times, x)
 	a := &x.Answer
-	return Answer{Status: a.Status, Body: a.Body, Location: a.Location}, true
+	return Answer{Status: a.Status, Body: a.Body, Location: a.Location, At: at}, true
 }
 
 // Notice puts an exchange's notice to the shard that has the win.
@@ -329,9 +342,8 @@ func (w *World) submit(to unit.ShardID, m serve.Message) Answer {
 	if !w.answers[m.Context] {
 		return Answer{Status: 0, Body: []byte("no answer")}
 	}
-	delete(w.answers, m.Context)
-	a := &m.Context.Answer
-	return Answer{Status: a.Status, Body: a.Body, Location: a.Location}
+	a, _ := w.Answered(m.Context)
+	return a
 }
 
 // effects are a simulated shard's: the store answers when the world settles,
@@ -351,6 +363,7 @@ func (fx *effects) Reply(c *serve.Context) {
 	}
 	c.Answer.Location = append([]byte(nil), c.Answer.Location...)
 	fx.world.answers[c] = true
+	fx.world.times[c] = fx.world.sim.Clock().Mono()
 }
 
 func (fx *effects) Journal(r *ledger.Record) (uint64, bool) {
@@ -367,3 +380,6 @@ func (fx *effects) Durable() (uint64, bool) { return fx.written, true }
 func (fx *effects) Grant(r *store.GrantRequest)   { fx.world.store.grant(r) }
 func (fx *effects) Return(r *store.ReturnRequest) { fx.world.store.giveBack(r) }
 func (fx *effects) Flush()                        { fx.durable = fx.written }
+
+// Registry holds the shards' metrics.
+func (w *World) Registry() *shards.Registry { return w.sim.Registry() }

@@ -22,6 +22,11 @@ func AppendField(dst []byte, name, value string) []byte {
 	return appendString(dst, value)
 }
 
+// AppendTableSize begins a header block with a change of the dynamic table's size,
+// as RFC 7541, section 4.2 wants of the first one after the peer has allowed less:
+// some peers insist, whether or not the table is used.
+func AppendTableSize(dst []byte, n int) []byte { return appendInt(dst, 5, 0x20, uint64(n)) }
+
 // AppendContentLength appends the one field that differs from request to request.
 func AppendContentLength(dst []byte, n int) []byte {
 	dst = appendInt(dst, 4, 0, contentLengthIndex)

@@ -104,6 +104,9 @@ func TestAppendField(t *testing.T) {
 	b = http2.AppendContentLength(b, 1500)
 	want = append(want, hpack.HeaderField{Name: "content-length", Value: "1500"})
 	d := hpack.NewDecoder(0, nil) // a table of nothing
+	if got, err := d.DecodeFull(append(http2.AppendTableSize(nil, 0), b...)); err != nil || !same(got, want) {
+		t.Fatalf("%v, %v", got, err)
+	}
 	for range 2 {
 		got, err := d.DecodeFull(b)
 		if err != nil || !same(got, want) {

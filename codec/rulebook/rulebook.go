@@ -46,6 +46,9 @@ func Judge(req *openrtb2.BidRequest, res *openrtb2.BidResponse, p *Policy) (brok
 		for i := range seat.Bid {
 			b := &seat.Bid[i]
 			rules := map[int]bool{}
+			if b.W < 0 || b.H < 0 || b.WRatio < 0 || b.HRatio < 0 || b.Exp < 0 || b.Dur < 0 {
+				rules[5] = true
+			}
 			if imp := imps[b.ImpID]; imp == nil {
 				rules[6] = true
 			} else {

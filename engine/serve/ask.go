@@ -116,6 +116,10 @@ func (c *Core) send(a *parked, plan *demand.Plan, i int) {
 	k.sent(f.desk.Edit(&f.ask, i))
 	k.verdicts, k.lost, k.groups = k.verdicts[:0], k.lost[:0], k.groups[:0]
 	f.body = f.patcher.Append(f.body[:0], &k.edit)
+	// What all are told alike stands in the shared body; bids are held against it too.
+	if common := f.desk.Common(); k.edit.At == 0 {
+		k.edit.At = common.At
+	}
 	k.Endpoint, k.Deadline = f.swap.EndpointOf[choice.Partner], choice.Deadline
 	a.calls = append(a.calls, k)
 	refused := dsp.RefusedBody

@@ -187,8 +187,7 @@ func (c *Core) second(k *call, b *auction.Bid, behind []auction.Offer, exact boo
 	for i := range behind {
 		o := &behind[i]
 		if d.offers.of.calls[o.Place>>16].partner != k.partner && !d.offers.list.Out(o) {
-			second = o.Price
-			break
+			second = max(second, o.Price)
 		}
 	}
 	for b != nil {

@@ -21,6 +21,9 @@ type session2 struct {
 	peerMax uint32 // SETTINGS_MAX_CONCURRENT_STREAMS
 	greeted bool   // the peer's first SETTINGS came: it is what it was taken for
 
+	tableMax uint32 // SETTINGS_HEADER_TABLE_SIZE
+	shrink   bool   // it became smaller: the next header block begins by saying that none is used
+
 	window     int64    // what the peer lets us send on the connection
 	initial    int64    // and on a new stream
 	received   int      // DATA bytes that no WINDOW_UPDATE of ours has credited
@@ -45,7 +48,7 @@ func (c *conn) open2() {
 	spec := &c.target.prepared.spec
 	n := 2 << bits.Len(uint(spec.StreamsMax-1))
 	c.h2 = session2{
-		table: make([]*Call, n), mask: uint32(n - 1), next: 1, peerMax: 100,
+		table: make([]*Call, n), mask: uint32(n - 1), next: 1, peerMax: 100, tableMax: http2.TableBytes,
 		window: http2.WindowInitial, initial: http2.WindowInitial,
 	}
 	c.h2.decoder.Init(http2.TableBytes, c.pool.cfg.HeaderBytesMax)
@@ -99,6 +102,10 @@ func (c *conn) start2(call *Call, body []byte) bool {
 
 	at := len(c.out)
 	c.out = append(c.out, "\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
+	if h.shrink {
+		h.shrink = false
+		c.out = http2.AppendTableSize(c.out, 0)
+	}
 	c.out = append(c.out, p.block...)
 	c.out = http2.AppendContentLength(c.out, len(body))
 	http2.PutFrameHeader(c.out[at:], len(c.out)-at-http2.FrameHeaderLen, http2.Headers, http2.EndHeaders, stream)

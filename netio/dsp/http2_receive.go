@@ -362,6 +362,9 @@ func (c *conn) onSettings(f *http2.Frame) bool {
 		switch id {
 		case http2.MaxConcurrentStreams:
 			h.peerMax = v
+		case http2.HeaderTableSize:
+			h.shrink = h.shrink || v < h.tableMax
+			h.tableMax = v
 		case http2.InitialWindowSize:
 			if !c.moveWindows(int64(v)) {
 				return false

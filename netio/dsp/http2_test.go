@@ -263,6 +263,23 @@ func TestHTTP2StreamLimit(t *testing.T) {
 	w.until("second connection", func() bool { return w.pool.Stats(0).Conns == 2 })
 }
 
+// TestHTTP2TableSize: a peer that allows a smaller header table is told once that it
+// is not used, with the first block after that.
+func TestHTTP2TableSize(t *testing.T) {
+	w := newWorld(t, nil, Endpoint{Protocol: HTTP2})
+	p := w.peer2(http2.Setting{ID: http2.SettingHeaderTableSize, Val: 100})
+	for i := range 3 {
+		if h := &w.pool.targets[0].conns[0].h2; h.shrink != (i == 0) {
+			t.Fatalf("%d: %v", i, h.shrink)
+		}
+		c := w.send(0, "x")
+		w.turn()
+		stream, _, _ := p.request()
+		p.answer(stream, "y")
+		w.outcome(c, Answered)
+	}
+}
+
 func TestHTTP2Reset(t *testing.T) {
 	w := newWorld(t, nil, Endpoint{Protocol: HTTP2})
 	p := w.peer2()

@@ -26,32 +26,44 @@ type simOptions struct {
 	json    bool
 	shrink  bool
 	every   bool
+	world   string
 }
 
 func simCommand() *cobra.Command {
 	var o simOptions
 	c := &cobra.Command{
 		Use:   "sim",
-		Short: "Try to break the money in a simulated world",
+		Short: "Try to break the money, or the bidding, in a simulated world",
 		Long: `Runs the production code on simulated disks, clocks, networks and stores, under a
 plan of faults drawn from a seed, and recounts the money from raw bytes and from
 what clients were told (invariants I1 to I6, docs/testing.md).
 
 A seed is a run, event for event: a failure is printed with its seed, the
-shortest prefix of events that still fails, and the faults it needs.`,
+shortest prefix of events that still fails, and the faults it needs.
+
+With --world demand bidders misbehave instead: they are late or silent, lie about
+ids, currencies and floors, send garbage, errors and resets, while auctions
+overlap and files are swapped. An oracle that saw the same bids finds the winners
+by itself. Of the other flags --seed, --seeds, --shards, --jobs, --json and
+--shrink count then.`,
 		Example: `  millrace sim --seed 7 --minutes 10            # one run
   millrace sim --seed 1 --seeds 10000           # many; to go on later, --seed with the number it shows
   millrace sim --seed 1 --seeds 100 --days 3    # days with midnights and clock changes
-  millrace sim --seeds 20 --without fsync       # must fail: the simulator can see it`,
+  millrace sim --seeds 20 --without fsync       # must fail: the simulator can see it
+  millrace sim --world demand --seeds 10000     # bidders that misbehave`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.read(); err != nil {
 				return usageError{err}
 			}
+			if o.world == demandWorld {
+				return o.runMarket(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
+			}
 			return o.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	f := c.Flags()
+	f.StringVar(&o.world, "world", moneyWorld, "what is tried: "+moneyWorld+" or "+demandWorld)
 	f.Uint64Var(&o.Seed, "seed", 1, "first seed")
 	f.Uint64Var(&o.seeds, "seeds", 1, "how many seeds, one after the other")
 	f.Float64Var(&o.minutes, "minutes", 10, "simulated minutes of a run")
@@ -82,6 +94,8 @@ func (o *simOptions) read() (err error) {
 		o.Long, o.Duration = true, time.Duration(o.days*24*float64(time.Hour))
 	}
 	switch {
+	case o.world != moneyWorld && o.world != demandWorld:
+		return fmt.Errorf("--world %q: use %s or %s", o.world, moneyWorld, demandWorld)
 	case o.Duration < time.Minute || o.Duration > 100*24*time.Hour:
 		return fmt.Errorf("--minutes, --days: %v, want between a minute and 100 days", o.Duration)
 	case o.Long && o.Duration < 2*time.Hour:
@@ -140,8 +154,17 @@ func (o *simOptions) run(ctx context.Context, stdout, stderr io.Writer) error {
 
 // each runs the seeds in order and hands the results over in order.
 func (o *simOptions) each(ctx context.Context, take func(*storm.Result) error) error {
+	return eachSeed(ctx, o, func(seed uint64) (*storm.Result, error) {
+		c := o.Config
+		c.Seed = seed
+		return storm.Run(c)
+	}, take)
+}
+
+// eachSeed runs the seeds, some at one time, and hands the results over in order.
+func eachSeed[R any](ctx context.Context, o *simOptions, run func(seed uint64) (R, error), take func(R) error) error {
 	type outcome struct {
-		r   *storm.Result
+		r   R
 		err error
 	}
 	results := make([]chan outcome, o.jobs)
@@ -156,9 +179,7 @@ func (o *simOptions) each(ctx context.Context, take func(*storm.Result) error) e
 		wg.Go(func() {
 			defer close(results[job])
 			for k := uint64(job); k < o.seeds && ctx.Err() == nil; k += uint64(o.jobs) {
-				c := o.Config
-				c.Seed += k
-				r, err := storm.Run(c)
+				r, err := run(o.Seed + k)
 				select {
 				case results[job] <- outcome{r, err}:
 				case <-ctx.Done():
