@@ -103,7 +103,7 @@ bench-explore: ## what exploration costs and brings: regret of each policy in wo
 
 bench-ledger: ## the shared ledger on PostgreSQL: rows a second by batch size and its peers, grants; recovery of POSTINGS billed events (7 GB of disk, minutes)
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./bench/ledger
-	$(GO) test -count=1 -timeout 120m -v -run TestRecovery ./bench/ledger -postings $(POSTINGS)
+	$(GO) test -count=1 -timeout 120m -v -run TestLedger/recovery ./bench/ledger -postings $(POSTINGS)
 
 bench-micro: ## the packages' own benchmarks (BENCH, BENCH_TIME, BENCH_PACKAGES)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem $(BENCH_PACKAGES)

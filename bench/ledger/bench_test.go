@@ -138,14 +138,16 @@ func BenchmarkGrant(b *testing.B) {
 	}
 }
 
-// postings of TestRecovery: make bench-ledger takes 10 million.
-var postings = flag.Int("postings", 20_000, "billed events in the journal of TestRecovery")
+// postings of the recovery: make bench-ledger takes 10 million, and a server that
+// syncs.
+var postings = flag.Int("postings", postingsShort, "billed events in the journal of TestLedger/recovery")
 
-// TestRecovery fills a journal with postings, and opens it again with its
+const postingsShort = 10_000
+
+// recovery fills a journal with postings, and opens it again with its
 // checkpoints and without; then a ledger that has nothing takes all of it, and
 // all of it again. The times are printed.
-func TestRecovery(t *testing.T) {
-	p := postgres(t)
+func recovery(t *testing.T, p *server) {
 	dir := t.TempDir()
 	began := time.Now()
 	epoch := fill(t, dir, uint64(*postings))

@@ -87,7 +87,7 @@ func lostCommits(t *testing.T, p *server) {
 	})
 	g := open(t, way)
 	n := begin(t, g, 1, 10, 0)
-	const rounds, daily = 60, 1_000_000
+	const rounds, daily = 36, 600_000
 	held, spent := unit.Nanos(0), unit.Nanos(0)
 	for i := range rounds {
 		ask := n.request(1, 20_011, daily)
@@ -129,13 +129,7 @@ func lostCommits(t *testing.T, p *server) {
 func TestServerKilled(t *testing.T) {
 	p := postgres(t)
 	address := p.database(t)
-	c := config(t, address)
-	c.Call, c.Statement = 2*time.Second, 2*time.Second
-	g, err := cockroach.Open(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(g.Close)
+	g := open(t, address)
 	n := begin(t, g, 1, 10, 0)
 	ask := n.request(1, 1<<40, 0)
 	n.post(n.granted(&ask, n.grant(ask)[0].Amount))
@@ -165,9 +159,9 @@ func TestServerKilled(t *testing.T) {
 			}
 		}
 	}
-	for i := range 4 {
+	for i := range 3 {
 		await(500)
-		if i == 2 {
+		if i == 1 {
 			p.Stop()
 		} else {
 			p.Kill()

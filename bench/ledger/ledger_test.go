@@ -88,13 +88,17 @@ func open(t testing.TB, address string) *cockroach.Ledger {
 // TestLedger runs what needs a server, but not one that dies, on one; each case on
 // a database of its own.
 func TestLedger(t *testing.T) {
-	p := postgres(t, "fsync=off")
+	settings := []string{"fsync=off"}
+	if *postings > postingsShort {
+		settings = nil
+	}
+	p := postgres(t, settings...)
 	for _, c := range []struct {
 		name string
 		run  func(*testing.T, *server)
 	}{
 		{"suite", suite}, {"again", again}, {"one account", oneAccount}, {"lost commits", lostCommits}, {"books", follow}, {"sums", sums}, {"tampered sums", tampered},
-		{"written off", writeOff}, {"old partition", oldPartition}, {"migrations", migrations},
+		{"written off", writeOff}, {"old partition", oldPartition}, {"migrations", migrations}, {"recovery", recovery},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, p) })
 	}
@@ -110,9 +114,12 @@ func suite(t *testing.T, p *server) {
 	})
 }
 
+// verifyMax is enough for ten million postings on a busy machine.
+const verifyMax = 30 * time.Minute
+
 func verify(t testing.TB, address string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), verifyMax)
 	defer cancel()
 	b, err := cockroach.OpenBooks(ctx, address)
 	if err != nil {

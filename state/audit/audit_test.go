@@ -532,3 +532,33 @@ func BenchmarkChain(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+func BenchmarkVerify(b *testing.B) {
+	const records = 200_000
+	dir := b.TempDir()
+	c, err := Open(Config{Dir: dir, Node: testNode, Key: testKey, FileBytes: 16 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := ledger.Record{Kind: ledger.Posted, Event: event.Click, Node: testNode, Parts: 2}
+	for i := range records {
+		err := c.Append(&r, uint64(i+1))
+		if i%2000 == 0 { // as at 2,000 events a second
+			err = errors.Join(err, c.Seal())
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := c.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		report, err := Verify(dir, Options{Key: publicKey()})
+		if err != nil || report.Records != records {
+			b.Fatalf("%+v, %v", report, err)
+		}
+		b.SetBytes(report.Bytes)
+	}
+	b.ReportMetric(float64(b.N)*records/b.Elapsed().Seconds(), "records/s")
+}

@@ -113,8 +113,8 @@ func makeMonth(ctx context.Context, conn *pgx.Conn, m month) (made bool, err err
 }
 
 // duplicate: the table is there; of two that make it at one moment one is told so
-// by the catalog's own unique index.
+// by the catalog: by its unique index, or by the table's row type.
 func duplicate(err error) bool {
 	server := (*pgconn.PgError)(nil)
-	return errors.As(err, &server) && (server.Code == "42P07" || server.Code == "23505")
+	return errors.As(err, &server) && (server.Code == "42P07" || server.Code == "42710" || server.Code == "23505")
 }

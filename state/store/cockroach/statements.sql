@@ -201,16 +201,16 @@ SELECT p.account, p.campaign, COALESCE(a.name, ''), p.currency, (p.day - DATE '1
   p.granted, p.leased, p.spent, p.released, p.refunded, p.written_off, p.events, p.refunds, p.stamp
 FROM (
   SELECT account, campaign, max(currency) AS currency, day,
-    (-sum(CASE WHEN side = 1 THEN amount ELSE 0 END))::INT8 AS granted,
-    sum(CASE WHEN side = 2 THEN amount ELSE 0 END)::INT8 AS leased,
-    sum(CASE WHEN side = 3 THEN amount ELSE 0 END)::INT8 AS spent,
-    sum(CASE WHEN side = 4 THEN amount ELSE 0 END)::INT8 AS released,
-    sum(CASE WHEN side = 5 THEN amount ELSE 0 END)::INT8 AS refunded,
-    sum(CASE WHEN side = 6 THEN amount ELSE 0 END)::INT8 AS written_off,
-    count(CASE WHEN side = 3 AND kind = 5 THEN 1 END) AS events,
-    count(CASE WHEN side = 5 THEN 1 END) AS refunds,
+    sum(CASE WHEN credit = 1 THEN amount ELSE 0 END)::INT8 AS granted,
+    sum(CASE WHEN debit = 2 THEN amount WHEN credit = 2 THEN -amount ELSE 0 END)::INT8 AS leased,
+    sum(CASE WHEN debit = 3 THEN amount WHEN credit = 3 THEN -amount ELSE 0 END)::INT8 AS spent,
+    sum(CASE WHEN debit = 4 THEN amount ELSE 0 END)::INT8 AS released,
+    sum(CASE WHEN debit = 5 THEN amount ELSE 0 END)::INT8 AS refunded,
+    sum(CASE WHEN debit = 6 THEN amount WHEN credit = 6 THEN -amount ELSE 0 END)::INT8 AS written_off,
+    count(CASE WHEN debit = 3 THEN 1 END) AS events,
+    count(CASE WHEN debit = 5 THEN 1 END) AS refunds,
     max(stamp) AS stamp
-  FROM entries
+  FROM postings
   WHERE ($1::INT8 = 0 OR campaign = $1::INT8) AND ($2::INT8 = 0 OR account = $2::INT8) AND ($3::INT4 < 0 OR node = $3::INT4)
     AND day >= DATE '1970-01-01' + $4::INT4 AND day <= DATE '1970-01-01' + $5::INT4
   GROUP BY account, campaign, day
@@ -263,12 +263,12 @@ FROM (
   SELECT 'day' AS what, COALESCE(k.account, e.account) AS account, (COALESCE(k.day, e.day) - DATE '1970-01-01')::INT4 AS day,
     COALESCE(k.committed, 0)::INT8 AS kept, COALESCE(e.committed, 0)::INT8 AS derived
   FROM account_days AS k FULL JOIN (
-    SELECT account, day, (-sum(CASE WHEN side IN (1, 4, 5) THEN amount ELSE 0 END))::INT8 AS committed FROM entries GROUP BY account, day
+    SELECT account, day, sum(CASE WHEN credit = 1 THEN amount WHEN debit IN (4, 5) THEN -amount ELSE 0 END)::INT8 AS committed FROM postings GROUP BY account, day
   ) AS e ON e.account = k.account AND e.day = k.day
   UNION ALL
   SELECT 'total', COALESCE(k.account, e.account), 0::INT4, COALESCE(k.committed, 0)::INT8, COALESCE(e.committed, 0)::INT8
   FROM account_totals AS k FULL JOIN (
-    SELECT account, (-sum(CASE WHEN side IN (1, 4, 5) THEN amount ELSE 0 END))::INT8 AS committed FROM entries GROUP BY account
+    SELECT account, sum(CASE WHEN credit = 1 THEN amount WHEN debit IN (4, 5) THEN -amount ELSE 0 END)::INT8 AS committed FROM postings GROUP BY account
   ) AS e ON e.account = k.account
 ) AS compared
 WHERE kept <> derived
@@ -292,10 +292,10 @@ FROM (
     GROUP BY node, epoch, account, day
   ) AS k FULL JOIN (
     SELECT node, lease_epoch AS epoch, account, day,
-      sum(CASE WHEN side = 2 THEN amount ELSE 0 END) AS leased,
-      sum(CASE WHEN side = 3 AND kind = 5 THEN amount ELSE 0 END) AS posted,
-      sum(CASE WHEN side = 5 THEN amount ELSE 0 END) AS refunded
-    FROM entries GROUP BY node, lease_epoch, account, day
+      sum(CASE WHEN debit = 2 THEN amount WHEN credit = 2 THEN -amount ELSE 0 END) AS leased,
+      sum(CASE WHEN debit = 3 THEN amount ELSE 0 END) AS posted,
+      sum(CASE WHEN debit = 5 THEN amount ELSE 0 END) AS refunded
+    FROM postings GROUP BY node, lease_epoch, account, day
   ) AS e ON e.node = k.node AND e.epoch = k.epoch AND e.account = k.account AND e.day = k.day
   CROSS JOIN (SELECT 'leased' AS what UNION ALL SELECT 'posted' UNION ALL SELECT 'refunded') AS w
 ) AS compared
