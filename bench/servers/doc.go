@@ -5,6 +5,7 @@
 //	                      Valkey(t) ──────► one, empty after Start  ├─► Kill, Pause, Resume, Start;
 //	                      ValkeyCluster(t)► masters, slots shared   │   stopped with the test
 //	                      Postgres(t) ────► initdb, one database    ┘
+//	                      Nghttpd, Nginx ─► HTTP/2 and HTTP/1.1, with TLS or without
 //	                      Command(t, name)► any other program of .deps
 //
 // Where what a server needs is absent, the test that asks for it is skipped and

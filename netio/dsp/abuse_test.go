@@ -217,8 +217,9 @@ func TestSlowReader(t *testing.T) {
 	for _, protocol := range []Protocol{HTTP1, HTTP2} {
 		w := newWorld(t, func(c *Config) { c.OutBytesMax, c.RequestBytesMax = 64<<10, 4<<20 },
 			Endpoint{Protocol: protocol, ConnsMax: 1, QueueMax: 1, StreamsMax: 1000})
+		var p *peer
 		if protocol == HTTP2 {
-			w.peer2(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30}, http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 5000})
+			p = w.peer2(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30}, http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 5000})
 			w.pool.targets[0].conns[0].h2.window = 1 << 30
 		} else {
 			w.peer1()
@@ -237,7 +238,12 @@ func TestSlowReader(t *testing.T) {
 		if refused != RefusedBusy || w.pool.buffers.used > 16<<20 {
 			t.Errorf("%v, %d bytes of buffers", refused, w.pool.buffers.used)
 		}
-		if w.advance(3 * time.Second); w.pool.Stats(0).Closed != 1 || !strings.Contains(w.pool.Stats(0).Reason, "takes nothing") {
+		for range 30 { // it talks, but does not listen
+			if w.advance(100 * time.Millisecond); p != nil && w.pool.Stats(0).Closed == 0 {
+				p.must(p.framer.WritePing(false, [8]byte{}))
+			}
+		}
+		if w.pool.Stats(0).Closed != 1 || !strings.Contains("takes nothing of what is sent, does not read", w.pool.Stats(0).Reason) {
 			t.Errorf("%+v", w.pool.Stats(0))
 		}
 		for _, c := range w.done {

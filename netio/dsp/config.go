@@ -44,7 +44,7 @@ func Default() Config {
 	return Config{
 		Seed:     1,
 		CallsMax: 16 << 10, RequestBytesMax: 256 << 10, HeaderBytesMax: 16 << 10, OutBytesMax: 1 << 20, BufferBytesMax: 128 << 20,
-		DialsMax: 16, DialTimeout: 2 * time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 15 * time.Second,
+		DialsMax: 64, DialTimeout: 2 * time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 15 * time.Second,
 		PingAfter: 5 * time.Second, PingTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second,
 		IdleTimeout: 30 * time.Second, DrainTimeout: 250 * time.Millisecond, ResolveInterval: 30 * time.Second,
 	}

@@ -36,7 +36,7 @@ type conn struct {
 	opened   unit.MonoTime
 	heard    unit.MonoTime // last byte received
 	used     unit.MonoTime // last call begun
-	stuck    unit.MonoTime // since when blocked without progress
+	stuck    unit.MonoTime // since when nothing was taken of what waits; 0 = nothing waits
 	answered uint64        // calls
 	noise    int           // what the peer sent that no call needed; see noisy
 
@@ -147,10 +147,13 @@ func (c *conn) flush() {
 	}
 	if c.off += n; c.off == len(*out) {
 		c.pool.buffers.put(*out)
-		*out, c.off = nil, 0
+		*out, c.off, c.stuck = nil, 0, 0
 		return
 	}
-	c.blocked, c.stuck = true, c.pool.now
+	c.blocked = true
+	if n > 0 || c.stuck == 0 {
+		c.stuck = max(c.pool.now, 1)
+	}
 	if c.off >= len(*out)/2 {
 		*out = (*out)[:copy(*out, (*out)[c.off:])]
 		c.off = 0

@@ -109,7 +109,10 @@ func Prepare(list []Endpoint, userAgent string) (*Endpoints, error) {
 	return e, nil
 }
 
-const endpointsMax = 1 << 15
+const (
+	endpointsMax = 1 << 15
+	headBytesMax = 8 << 10 // of a request: one frame, and no more than servers take
+)
 
 // prepare fills in what is derived and lists the faults.
 func (p *prepared) prepare(userAgent string) (faults []error) {
@@ -143,7 +146,9 @@ func (p *prepared) prepare(userAgent string) (faults []error) {
 		fault("user agent", "%q; give text without controls", userAgent)
 	}
 	if len(faults) == 0 {
-		p.encode(u, userAgent)
+		if p.encode(u, userAgent); max(len(p.block), len(p.head)) > headBytesMax {
+			fault("Headers", "%d bytes with the URL; give at most %d", max(len(p.block), len(p.head)), headBytesMax)
+		}
 	}
 	return faults
 }

@@ -98,10 +98,11 @@ func (p *poller) take(n int) int {
 			_, _ = unix.Read(p.wake, b[:])
 			continue
 		}
-		p.mark(int(ev.Fd))
 		if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+			// First: who sees the other bit has to see this one.
 			p.ended[ev.Fd>>6].Or(1 << (ev.Fd & 63))
 		}
+		p.mark(int(ev.Fd))
 	}
 	return n
 }

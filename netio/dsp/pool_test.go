@@ -18,15 +18,17 @@ func TestPrepareFaults(t *testing.T) {
 		{Name: "", URL: "http://a/"}, {Name: "b", URL: "ftp://b/"}, {Name: "b", URL: "https://"},
 		{Name: "c", URL: "http://c/", ConnsMin: 9, ConnsMax: 3, StreamsMax: -1, QueueMax: 1 << 20, ResponseBytesMax: 7, Protocol: 9},
 		{Name: "d", URL: "http://d/", Headers: []Header{{"Content-Length", "1"}, {"a b", "c"}, {"", "x"}, {"x", "y\r\nz: 1"}}},
-		{Name: "e", URL: "http://user:pass@e/"},
+		{Name: "e", URL: "http://user:pass@e/"}, {Name: "f", URL: "http://f/"},
 	}, "mill\nrace")
+	_, err2 := Prepare([]Endpoint{{Name: "g", URL: "http://g/" + strings.Repeat("g", 9000)}}, "")
+	err = errors.Join(err, err2)
 	if err == nil {
 		t.Fatal("accepted")
 	}
 	for _, want := range []string{
 		": Name: empty", `b: URL: "ftp://b/"`, `b: URL: "https://"`, "b: Name: used twice", "c: ConnsMin: 9", "c: StreamsMax: -1",
 		"c: QueueMax: 1048576", "c: ResponseBytesMax: 7", "c: Protocol: 9", `d: Headers: "Content-Length"`, `d: Headers: "a b"`,
-		`d: Headers: ""`, `d: Headers: "x"`, "e: URL", "user agent",
+		`d: Headers: ""`, `d: Headers: "x"`, "e: URL", "user agent", "g: Headers: 90",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in\n%v", want, err)
