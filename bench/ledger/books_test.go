@@ -192,6 +192,13 @@ func writeOff(t *testing.T, p *server) {
 		t.Errorf("%+v", s)
 	}
 	verify(t, address)
+	// A grant that the ledger never made stands in the journal, and is given up too.
+	never := lost.request(1, 77, 0)
+	lost.post(lost.granted(&never, 77))
+	if done, err := b.WriteOff(t.Context(), 1, 10, false, false); err != nil || len(done) != 1 || done[0].Outstanding() != 77 {
+		t.Fatal(done, err)
+	}
+	verify(t, address)
 	// More than it ever had: told, and booked, for the journal says so.
 	lost.post(lost.posted(10, 1, 5000))
 	if s := g.Stats(); s.Breaches != 1 {

@@ -200,16 +200,18 @@ func (c *Chain) goOn(files []uint64, head Head) error {
 // roll begins the next file; its beginning becomes durable with the next seal.
 func (c *Chain) roll() error {
 	if c.file != nil {
-		if err := c.file.Close(); err != nil {
+		err := c.file.Close()
+		if c.file = nil; err != nil {
 			return fmt.Errorf("audit: closing file %d: %w", c.number, err)
 		}
 	}
 	c.total += c.offset
 	c.number, c.offset, c.fresh = c.number+1, 0, true
-	var err error
-	if c.file, err = c.fs.Create(c.path(fileName(c.number))); err != nil {
+	file, err := c.fs.Create(c.path(fileName(c.number)))
+	if err != nil {
 		return fmt.Errorf("audit: creating file %d: %w", c.number, err)
 	}
+	c.file = file
 	f := fileHead{number: c.number, node: c.cfg.Node, seals: c.now.Number, records: c.now.Records, position: c.now.Position, before: c.hash}
 	copy(f.key[:], c.cfg.Key.Public().(ed25519.PublicKey))
 	c.buf = appendEntry(c.buf[:0], &c.hash, kindFile, f.append)
@@ -383,6 +385,9 @@ func (c *Chain) Close() error {
 	err := c.Seal()
 	if c.err == nil {
 		c.err = errors.New("audit: closed")
+	}
+	if c.file == nil {
+		return err // the next file could not be made
 	}
 	return errors.Join(err, c.file.Close())
 }

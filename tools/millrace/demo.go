@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"millrace/bench/dspfleet"
 	"millrace/bench/load"
 	"millrace/engine/node"
 	"millrace/netio/admin"
@@ -26,6 +28,7 @@ func demoCommand() *cobra.Command {
 	var rate float64
 	var howLong time.Duration
 	var plain bool
+	var dsps int
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Serve a lively catalog, drive it, show it live",
@@ -35,10 +38,14 @@ latency percentiles, wins by line item, spend against budget. Everything shown
 comes from the same admin server that you can ask, and the URLs to try are
 printed. Ctrl-C ends it.
 
+With --dsps so many mock bidders are started too and asked for bids, as
+millrace dsp runs them.
+
 Where the default ports are taken, free ones are used. Without a terminal (or
 with --plain) it prints plain lines, one every second.`,
 		Example: `  millrace demo
   millrace demo --rate 5000
+  millrace demo --dsps 10            # then: millrace demand status --watch
   millrace demo --for 10s --plain`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -53,12 +60,20 @@ with --plain) it prints plain lines, one every second.`,
 				return err
 			}
 			freePorts(&cfg, origins)
+			if dsps != 0 {
+				end, err := demoBidders(&cfg, dsps)
+				if err != nil {
+					return err
+				}
+				defer end()
+			}
 			return demo(c, cfg, rate, howLong, plain)
 		},
 	}
 	f.register(c.Flags())
 	c.Flags().Float64Var(&rate, "rate", 500, "bid requests a second")
 	c.Flags().DurationVar(&howLong, "for", 0, "end after this time (0: at Ctrl-C)")
+	c.Flags().IntVar(&dsps, "dsps", 0, "mock bidders to ask beside the catalog's own campaigns")
 	c.Flags().BoolVar(&plain, "plain", false, "plain lines even on a terminal")
 	return c
 }
@@ -74,6 +89,34 @@ func freePorts(cfg *node.Config, origins node.Origins) {
 			*a.address = "127.0.0.1:0"
 		}
 	}
+}
+
+// demoBidders starts a fleet and has the node ask it; the returned function ends
+// it.
+func demoBidders(cfg *node.Config, dsps int) (func(), error) {
+	switch {
+	case dsps < 0 || dsps > dspfleet.DSPsMax:
+		return nil, usageError{fmt.Errorf("--dsps %d is out of range; use up to %d", dsps, dspfleet.DSPsMax)}
+	case cfg.Demand.File != "":
+		return nil, usageError{fmt.Errorf("--dsps and --demand exclude each other")}
+	}
+	folder, err := os.MkdirTemp("", "millrace-demo-*")
+	if err != nil {
+		return nil, err
+	}
+	fleet, err := dspfleet.Start(dspfleet.Default(dsps))
+	if err == nil {
+		cfg.Demand.File, cfg.Demand.Notices.Private = filepath.Join(folder, "demand.yaml"), true
+		if err = writeDemand(fleet, cfg.Demand.File); err != nil {
+			fleet.Close()
+		}
+	}
+	end := func() { _ = os.RemoveAll(folder) } // a leftover in the temporary folder harms nobody
+	if err != nil {
+		end()
+		return nil, err
+	}
+	return func() { fleet.Close(); end() }, nil
 }
 
 // demoForever stands for no --for; Ctrl-C comes first.

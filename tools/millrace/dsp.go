@@ -51,7 +51,8 @@ Settings:
   ` + strings.Join(dspfleet.Settings(), "\n  ") + `
 
 With --demand a demand file with all of them is written, ready for
-millrace serve --demand. It ends at Ctrl-C or after --for, with a summary.`,
+millrace serve --demand. Notices of bidders on this machine need
+--set demand.notices.private=true there. It ends at Ctrl-C or after --for, with a summary.`,
 		Example: `  millrace dsp --dsps 20 --demand demand.yaml       # then: millrace serve --demand demand.yaml
   millrace dsp --dsps 5 latency=lognormal:30ms,0.5 bids=0.3 price=lognormal:1.8,0.6
   millrace dsp --dsps 4 --protocol http1,h2c,https1,h2 --port 9100

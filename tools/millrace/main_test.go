@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -332,6 +333,46 @@ func TestDemoWithoutTerminal(t *testing.T) {
 	}
 	if strings.Contains(out, "\x1b") {
 		t.Error("escape sequences without a terminal")
+	}
+}
+
+// TestDemoWithBidders: the mock bidders are asked, and win.
+func TestDemoWithBidders(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the mock bidders need Linux")
+	}
+	out := new(watched)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan int)
+	go func() {
+		ended <- run(ctx, []string{"demo", "--dsps", "3", "--rate", "100", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--shards", "1", "--plain"}, out, io.Discard)
+	}()
+	m := out.await(t, `serving ads on http://(\S+), admin on http://(\S+)`)
+	v := demandView{admin: m[2], client: &http.Client{}}
+	defer v.client.CloseIdleConnections()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		wins := uint64(0)
+		if err := v.look(ctx); err == nil {
+			for _, p := range v.now.Partners {
+				wins += p.Wins
+			}
+		}
+		if wins > 0 && len(v.now.Partners) == 3 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Errorf("no bidder has won within a minute: %+v", v.now)
+			break
+		}
+	}
+	stop()
+	if code := <-ended; code != exitOK {
+		t.Errorf("exit %d", code)
+	}
+	for _, args := range [][]string{{"demo", "--dsps", "-1"}, {"demo", "--dsps", "2", "--demand", "x.yaml"}} {
+		if code, _, errs := call(t, args...); code != exitUsage || !strings.Contains(errs, "--dsps") {
+			t.Error(args, code, errs)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -112,6 +113,7 @@ func (o *simOptions) read() (err error) {
 
 // run runs all seeds, some at a time, and reports.
 func (o *simOptions) run(ctx context.Context, stdout, stderr io.Writer) error {
+	debug.SetGCPercent(400) // many small worlds; memory is not what they lack
 	began, shown := time.Now(), time.Now()
 	var sum storm.Summary
 	var first *storm.Result

@@ -4,6 +4,8 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"millrace/state/audit"
@@ -68,18 +70,21 @@ func (w *World) judgeChains() {
 			continue
 		}
 		o := audit.Options{FS: n.disk, Key: key, Journal: "/journal"}
-		if _, err := audit.Verify(auditDir, o); err != nil {
+		report, err := audit.Verify(auditDir, o)
+		if err != nil {
 			w.violated("I7", fmt.Sprintf("node %d: %v", n.id, err))
 			continue
 		}
-		w.flip(n, audit.Options{FS: n.disk, Key: key})
+		w.flip(n, report.Unsealed, audit.Options{FS: n.disk, Key: key})
 	}
 }
 
 // flips is how many bytes are changed in each chain, one after the other.
 const flips = 3
 
-func (w *World) flip(n *node, o audit.Options) {
+// flip changes bytes of a node's chain, but for those behind the last seal: where
+// the disk failed the chain and not the journal they are cut off by the next life.
+func (w *World) flip(n *node, unsealed int64, o audit.Options) {
 	names, err := n.disk.List(auditDir)
 	if err != nil || len(names) == 0 {
 		w.violated("I7", fmt.Sprintf("node %d has no chain: %v", n.id, err))
@@ -88,6 +93,9 @@ func (w *World) flip(n *node, o audit.Options) {
 	for range flips {
 		name := auditDir + "/" + names[w.fate.IntN(len(names))]
 		size := n.disk.Size(name)
+		if k := slices.Index(names, "head"); k > 0 && strings.HasSuffix(name, names[k-1]) {
+			size -= unsealed
+		}
 		if size <= 0 {
 			continue
 		}

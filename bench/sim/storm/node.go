@@ -301,7 +301,7 @@ func (n *node) startShards() error {
 	if w.cfg.Removed == DriftMargin {
 		core.Budget.DriftMax = 0
 	}
-	core.SweepEvery, core.RatesEvery = 10*w.set.tick, 4*w.set.tick
+	core.SweepEvery, core.RatesEvery = 100*w.set.tick, 20*w.set.tick
 	core.Caps.Entries, core.Caps.Seed, core.Users.Users, core.Users.Seed = 1024, 1, 1024, 1
 	core.Explore, core.Clock = coldstart.Config{}, n.clock
 	n.cores, n.fx = make([]*serve.Core, n.shards), make([]*effects, n.shards)

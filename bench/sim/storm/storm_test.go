@@ -49,7 +49,7 @@ func report(t *testing.T, s *Summary, began time.Time) {
 
 // TestStorm runs what `make sim` runs ten thousand of.
 func TestStorm(t *testing.T) {
-	n := uint64(240)
+	n := uint64(200)
 	if testing.Short() {
 		n = 40
 	}

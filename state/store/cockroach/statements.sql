@@ -247,7 +247,7 @@ HAVING sum(granted + unconfirmed - returned - posted - written_off) <> 0
 ORDER BY node, epoch, account, day;
 
 -- name: write_off_life
-UPDATE lives SET fenced = true, written_off = true WHERE node = $1 AND epoch = $2;
+UPDATE lives SET fenced = true, written_off = true, granted_stamp = GREATEST(granted_stamp, $3) WHERE node = $1 AND epoch = $2;
 
 -- name: confirm_life
 WITH gone AS (

@@ -32,26 +32,24 @@ func writeOff(ctx context.Context, tx pgx.Tx, node unit.NodeID, epoch unit.Epoch
 	if err != nil || dry {
 		return leases, err
 	}
-	if _, err := tx.Exec(ctx, statement("write_off_life"), int32(node), int64(epoch)); err != nil {
-		return nil, err
-	}
 	var stamp int64
 	if err := tx.QueryRow(ctx, statement("node_stamp"), int32(node)).Scan(&stamp); err != nil {
 		return nil, err
 	}
 	c := newColumns(len(leases))
 	b := &pgx.Batch{}
-	// Grants that were never confirmed are this lease's too.
+	// Grants that were never confirmed are these leases' too.
 	b.Queue(statement("confirm_life"), int32(node), int64(epoch))
 	for i := range leases {
 		held := &leases[i]
-		stamp++
+		stamp++ // the life keeps it, so it is the posting's name as well
 		c.add(&posting{
-			epoch: epoch, seq: uint64(held.Account), kind: kindWrittenOff, dated: held.Day, day: held.Day, account: held.Account, campaign: held.Campaign,
+			epoch: epoch, seq: uint64(stamp), kind: kindWrittenOff, dated: held.Day, day: held.Day, account: held.Account, campaign: held.Campaign,
 			leaseEpoch: epoch, credit: Leased, debit: WrittenOff, amount: held.Outstanding(), currency: held.Currency.String(), stamp: ledger.Stamp(stamp),
 		})
 		b.Queue(statement("write_off_lease"), int32(node), int64(epoch), int64(held.Account), int32(held.Day), int64(held.Outstanding()))
 	}
+	b.Queue(statement("write_off_life"), int32(node), int64(epoch), stamp)
 	if c.len() > 0 {
 		b.Queue(statement("insert_postings"), c.arguments(node)...)
 	}

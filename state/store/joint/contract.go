@@ -120,7 +120,7 @@ type Ledger interface {
 	// fenced one may post, since what its journal says is true. Records are of l and
 	// of the lives before it in that journal. What it has already, by identity, it
 	// takes as a repeat: a Granted confirms the grant of its (Node, Epoch, Shard,
-	// Seq), Returned have the same key, Posted and Recorded (Win, Event) — except
+	// Seq), Returned have the same key, Posted and Recorded (Win, Event), Refunded (Win, Event) too — except
 	// those for ledger.ForeignNode and ledger.UnknownEpoch, which can come again
 	// and need no memory. A record that contradicts the books counts all the same,
 	// and is reported: the journal is the truth.

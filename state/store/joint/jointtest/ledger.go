@@ -266,6 +266,15 @@ func events(w *world) {
 	if inDay, total := w.committed(1); inDay != 100 || total != 100 {
 		w.t.Fatalf("posting changed what is committed: %v, %v", inDay, total)
 	}
+	back := event1(l, 1, 10, part, line)
+	back.Kind, back.Epoch = ledger.Refunded, 11
+	w.mustPost(next, 40, 50, back)
+	w.mustPost(next, 40, 60, back)
+	for _, account := range []unit.AccountID{1, 2} {
+		if inDay, total := w.committed(account); inDay != 90 || total != 90 {
+			w.t.Fatalf("committed %v, %v after a refund of 10", inDay, total)
+		}
+	}
 }
 
 func fencedPosts(w *world) {
