@@ -37,7 +37,7 @@ func simCommand() *cobra.Command {
 		Short: "Try to break the money, or the bidding, in a simulated world",
 		Long: `Runs the production code on simulated disks, clocks, networks and stores, under a
 plan of faults drawn from a seed, and recounts the money from raw bytes and from
-what clients were told (invariants I1 to I6, docs/testing.md).
+what clients were told (invariants I1 to I7, docs/testing.md).
 
 A seed is a run, event for event: a failure is printed with its seed, the
 shortest prefix of events that still fails, and the faults it needs.

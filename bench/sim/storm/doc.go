@@ -5,10 +5,15 @@
 // from one seed: two runs of a Config are the same run, event for event.
 //
 //	seed ─► plan of faults ──────────┐
-//	     ─► traffic ─► World ─► node ┴─ serve.Core ─► broker ─► store
+//	     ─► traffic ─► World ─► nodes┴─ serve.Core ─► broker ─► joint.Store ── network ─► ledger, counter (memory)
 //	                     │        └─ outbox.Journal ─► faultfs (crash, torn, lost, full)
 //	                     ▼
-//	                  history: wins, answers, raw bytes of the disks ─► oracles
+//	                  history: wins, answers, raw bytes of the disks, the ledger's entries ─► oracles
+//
+// A world has one node with an embedded store, or some that share a ledger and a
+// counter behind a network that loses, doubles and delays calls and answers alike.
+// Machines can be lost with their disks, and replaced while they are only cut off:
+// then two have one number for a while.
 //
 // Time is the world's: nodes have clocks of their own that drift and jump. A
 // node's next timer, the next message and the next fault are all that ever
@@ -16,9 +21,10 @@
 //
 // # Oracles
 //
-// They recount from what clients were told and from the raw bytes of the
-// journals (bench/recount), and share no code with the ledger or the broker
-// they judge. See oracle.go for what each invariant means here.
+// They recount from what clients were told, from the raw bytes of the journals
+// (bench/recount), and from what the ledger let count, entry by entry (books.go);
+// they share no code with the ledger or the broker they judge. See oracle.go for
+// what each invariant means here.
 //
 // # A failure
 //
