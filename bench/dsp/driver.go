@@ -132,7 +132,7 @@ func (w *workers) drive(until time.Time, took *latencies) (calls int, err error)
 			done := 0
 			for {
 				from := time.Now()
-				if !from.Before(until) {
+				if done > 0 && !from.Before(until) {
 					break
 				}
 				s.wg.Add(len(s.start))

@@ -83,7 +83,7 @@ func newOurs(protocol dsp.Protocol) func(flight int, addrs []string) (driver, er
 
 // connected waits for the first connections.
 func (d *ours) connected() error {
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		ready := true
 		_ = d.group.Invoke(context.Background(), 0, func(s *shards.Shard[event]) {
 			d.pool.Tick(s.Now())
@@ -97,7 +97,7 @@ func (d *ours) connected() error {
 			return nil
 		}
 	}
-	return errors.New("no connections within 10 s")
+	return errors.New("no connections within a minute")
 }
 
 func (d *ours) drive(until time.Time, took *latencies) (int, error) {
@@ -129,7 +129,7 @@ func (d *ours) begin(auction int, now unit.MonoTime) {
 	a.open, a.from = d.hosts, now
 	for i := range d.hosts {
 		c := &d.calls[auction*d.hosts+i]
-		c.Endpoint, c.Tag, c.Deadline = dsp.EndpointID(i), uint64(auction), now.Add(5*time.Second)
+		c.Endpoint, c.Tag, c.Deadline = dsp.EndpointID(i), uint64(auction), now.Add(time.Minute)
 		if r := d.pool.Send(c, requestBody, now); r != dsp.Accepted {
 			d.err = fmt.Errorf("refused: %v", r)
 			a.open--

@@ -81,12 +81,12 @@ func (d *raw) drive(until time.Time, took *latencies) (calls int, err error) {
 	}
 	events := make([]unix.EpollEvent, 256)
 	for open := len(d.open); open > 0; {
-		n, err := unix.EpollWait(d.epoll, events, 5000)
+		n, err := unix.EpollWait(d.epoll, events, 60_000)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil || n == 0 {
-			return 0, fmt.Errorf("no answer within 5 s (%v)", err)
+			return 0, fmt.Errorf("no answer within a minute (%v)", err)
 		}
 		now := time.Now()
 		for _, ev := range events[:n] {

@@ -2,7 +2,9 @@ package dspfleet
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 )
 
 // DemandFile is the demand file with which a node calls the fleet: each bidder
@@ -11,14 +13,16 @@ import (
 func (f *Fleet) DemandFile(ca string) []byte {
 	var b strings.Builder
 	b.WriteString("# The mock bidders of millrace dsp.\n")
-	foreign := map[string]bool{}
+	var foreign []string
 	for _, d := range f.dsps {
-		if cur := d.behaviour.Load().Currency.String(); cur != "USD" {
-			foreign[cur] = true
+		if cur := d.behaviour.Load().Currency.String(); cur != "USD" && !slices.Contains(foreign, cur) {
+			foreign = append(foreign, cur)
 		}
 	}
 	if len(foreign) > 0 {
-		b.WriteString("# Their bids are in other currencies too: without a table of rates those are not taken.\n")
+		// Prices are drawn as numbers, in whatever currency: at these rates they
+		// are worth the same. A table has to be of a day not long ago.
+		fmt.Fprintf(&b, "rates:\n  base: USD\n  date: %s\n  per_base: {%s: 1}\n", time.Now().UTC().Format(time.DateOnly), strings.Join(foreign, ": 1, "))
 	}
 	b.WriteString("partners:\n")
 	for i, d := range f.dsps {

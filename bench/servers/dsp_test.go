@@ -19,7 +19,7 @@ type bidder struct {
 }
 
 // bidderPatience bounds the wait for what has to come.
-const bidderPatience = 30 * time.Second
+const bidderPatience = time.Minute
 
 func newBidder(t *testing.T, list ...dsp.Endpoint) *bidder {
 	t.Helper()

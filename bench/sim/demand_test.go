@@ -174,6 +174,19 @@ func TestNotices(t *testing.T) {
 	}
 }
 
+func TestRule24ExplanationNamesEveryBid(t *testing.T) {
+	w := world(t, Config{Catalog: compile(t, catalog(line{id: "a", attrs: "price: 2"})),
+		Demand:  book(t, demandHead+partner("p", "")+partner("q", "")+partner("r", "")),
+		Respond: fleet(oneBid("4", ""), oneBid("3", ""), Reply{Outcome: dsp.Answered, Status: 500})})
+	a := w.Explain([]byte(request(plainImp)))
+	for _, want := range []string{`"bidder":"p","outcome":"answered","latency_ms":10`, `"price":"4","worth":"4","reason":"accepted","loss_reason":0`,
+		`"price":"3","worth":"3","reason":"accepted","loss_reason":102`, `"bidder":"r","outcome":"bad_status"`} {
+		if !strings.Contains(string(a.Body), want) {
+			t.Errorf("no %s in %s", want, a.Body)
+		}
+	}
+}
+
 func TestRule17MarkupByNoticeIsNotTold(t *testing.T) {
 	w := world(t, Config{Catalog: compile(t, catalog(line{id: "a", attrs: "price: 2"})), LastAuction: true,
 		Demand: book(t, demandHead+partner("p", "")), Respond: fleet(bids(time.Millisecond,

@@ -4,7 +4,7 @@
 // codec/openrtb, whose Judge it is held against, over made exchanges and recorded
 // ones, and over those that a whole node judged.
 //
-// For tests only; no package of the program imports it.
+// For tests and for the oracle of bench/sim/market; nothing that serves imports it.
 package rulebook
 
 import (

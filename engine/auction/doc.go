@@ -10,8 +10,13 @@
 //  3. lower line index: the catalog's own order, by name within a tier,
 //  4. lower creative index, likewise.
 //
+// Offers of bidders stand in the same order: by tier, by rank, behind a line item's
+// bid of the same rank, and among themselves by openrtb.Standing. Line items come
+// in their order from engine/selection, offers from Offers; who takes the lesser
+// of the two heads, one after the other, has the order of all (docs/auction.md).
+//
 // The auction is first-price: the winner pays its bid, which is its price and
-// not its rank.
+// not its rank. Clear has what deals of other kinds pay.
 //
 // # Ranking without sorting
 //

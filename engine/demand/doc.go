@@ -1,7 +1,7 @@
 // Package demand decides whom to ask for bids, for how long to wait, and whom to
 // leave alone for a while. It sends nothing: engine/serve does, through netio/dsp.
 //
-//	request ─► Desk.Plan ─► choices ─► (patched and sent) ─► answers ─► Desk.Observe, Bid, Won, Late
+//	request ─► Desk.Plan ─► choices ─► (patched and sent) ─► answers ─► Desk.Observe, Bid, Won
 //	              ▲                       │                                  │
 //	              │                  Collector.Wait: is it worth waiting?    │
 //	              └── tables, health, circuits, budgets ◄── once a second ───┘

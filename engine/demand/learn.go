@@ -440,11 +440,3 @@ func (d *Desk) Won(c *Collector, i int, price unit.CPMMicros) {
 	x.news.add(nWins, 1)
 	x.news.add(nValue, uint32(min(max(price, 0)/1000, math.MaxUint32)))
 }
-
-// Late takes an answer that came after its collection had ended. It is counted
-// and never used.
-func (d *Desk) Late(p partners.ID) {
-	if int(p) < len(d.who) {
-		d.who[p].counts.Late++
-	}
-}

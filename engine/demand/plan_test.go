@@ -322,7 +322,6 @@ func TestAllocDemand(t *testing.T) {
 			}
 			c.Wait(d, m.now.Add(51*ms), best)
 			c.End(d, m.now.Add(80*ms))
-			d.Late(0)
 			d.Answered(80*ms, m.now.Add(80*ms))
 			d.Tick(m.now)
 		}

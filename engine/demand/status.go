@@ -41,9 +41,12 @@ type PartnerCounts struct {
 	Outcomes [Outcomes]uint64
 	// Bids are answers with one, Offers the bids that stood, Lies those that
 	// broke a rule.
-	Bids, Offers, Lies, Wins, Late uint64
-	Value                          unit.CPMMicros // of the wins
-	Skipped                        [Skips]uint64
+	Bids, Offers, Lies, Wins uint64
+	// Late answers came when their call had ended. The desk never hears of them:
+	// whoever has the connections adds what they saw.
+	Late    uint64
+	Value   unit.CPMMicros // of the wins
+	Skipped [Skips]uint64
 }
 
 func (n *PartnerCounts) note(r *Result) {

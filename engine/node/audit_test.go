@@ -61,17 +61,7 @@ func TestRefundAndAudit(t *testing.T) {
 	if now, l := spent(t, n); now != "0" || l.Impressions != line.Impressions {
 		t.Fatalf("%s is still spent", now)
 	}
-	for body, want := range map[string]string{
-		`{`:                                   "not a refund",
-		`{"reason":"fraud"}`:                  "wins: none",
-		`{"wins":["x"],"reason":"fraud"}`:     "node-epoch-shard-seq",
-		`{"campaign":"5","reason":"because"}`: "use fraud, mistake or goodwill",
-		`{"campaign":"zz","from":"now","event":"sale","reason":"fraud"}`: "hexadecimal",
-	} {
-		if r := ask(t, n, "POST", "http://"+n.AdminAddr().String()+"/refunds", body); r.status != 400 || !strings.Contains(r.body, want) {
-			t.Errorf("%s: %d %s", body, r.status, r.body)
-		}
-	}
+	refuseFaulty(t, n)
 	stop(t, n)
 
 	n = start(t, c)
@@ -83,22 +73,44 @@ func TestRefundAndAudit(t *testing.T) {
 	}
 	stop(t, n)
 
-	key, err := AuditPublicKey(c.Data)
+	expectRefundsInChain(t, c.Data, 3)
+}
+
+// expectRefundsInChain verifies a stopped node's chain, and counts its refunds.
+func expectRefundsInChain(t *testing.T, data string, want int) {
+	t.Helper()
+	key, err := AuditPublicKey(data)
 	if err != nil {
 		t.Fatal(err)
 	}
 	refunds := 0
-	r, err := audit.Read(c.Data+"/audit", audit.Options{Key: key}, func(e *audit.Entry) error {
+	r, err := audit.Read(data+"/audit", audit.Options{Key: key}, func(e *audit.Entry) error {
 		if e.Record.Kind == ledger.Refunded {
 			refunds++
 		}
 		return nil
 	})
-	if err != nil || refunds != 3 || r.Records == 0 {
+	if err != nil || refunds != want || r.Records == 0 {
 		t.Fatalf("%d refunds, %+v, %v", refunds, r, err)
 	}
-	if r, err := audit.Verify(c.Data+"/audit", audit.Options{Key: key, Journal: c.Data + "/journal"}); err != nil || r.Compared != r.Records {
+	if r, err := audit.Verify(data+"/audit", audit.Options{Key: key, Journal: data + "/journal"}); err != nil || r.Compared != r.Records {
 		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+// refuseFaulty asks for refunds that can't be.
+func refuseFaulty(t *testing.T, n *Node) {
+	t.Helper()
+	for body, want := range map[string]string{
+		`{`:                                   "not a refund",
+		`{"reason":"fraud"}`:                  "wins: none",
+		`{"wins":["x"],"reason":"fraud"}`:     "node-epoch-shard-seq",
+		`{"campaign":"5","reason":"because"}`: "use fraud, mistake or goodwill",
+		`{"campaign":"zz","from":"now","event":"sale","reason":"fraud"}`: "hexadecimal",
+	} {
+		if r := ask(t, n, "POST", "http://"+n.AdminAddr().String()+"/refunds", body); r.status != 400 || !strings.Contains(r.body, want) {
+			t.Errorf("%s: %d %s", body, r.status, r.body)
+		}
 	}
 }
 

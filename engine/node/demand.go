@@ -176,6 +176,7 @@ func (n *Node) Demand(ctx context.Context) (DemandStatus, error) {
 		err := n.group.Invoke(ctx, unit.ShardID(i), func(*shards.Shard[serve.Message]) {
 			if desk := core.Desk(); desk != nil {
 				desk.Gather(&sum)
+				n.demand.late(i, desk.Book(), &sum)
 			}
 			waiting += core.Waiting()
 		})
@@ -187,6 +188,18 @@ func (n *Node) Demand(ctx context.Context) (DemandStatus, error) {
 	s.Waiting = waiting
 	s.File, s.LastRefusal = n.cfg.Demand.File, n.demand.refusal()
 	return s, nil
+}
+
+// late adds the answers that a shard's connections saw too late; endpoints are
+// numbered as the book orders its partners. Called inside the shard's turn, after
+// the desk's Gather.
+func (d *demandSide) late(shard int, b *partners.Book, sum *demand.Status) {
+	if shard >= len(d.pools) || d.pools[shard] == nil || b == nil {
+		return
+	}
+	for i := range b.Order {
+		sum.Partners[i].Counts.Late += d.pools[shard].Stats(dsp.EndpointID(i)).Late
+	}
 }
 
 // refusal is why the file as it is now does not serve; empty where it does.

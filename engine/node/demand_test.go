@@ -144,8 +144,9 @@ func TestDemand(t *testing.T) {
 	low, high := newBidder(t, 300), newBidder(t, 350)
 	n := start(t, demandConfig(t, low, high))
 	a := wins(t, n, "theirs")
-	for !strings.Contains(a.body, `"price":3.5`) {
-		a = wins(t, n, "theirs") // the dearer one's connection takes its time
+	for tries := 0; tries < 2000 && !strings.Contains(a.body, `"price":3.5`); tries++ {
+		wait(5) // the dearer one's connection takes its time
+		a = wins(t, n, "theirs")
 	}
 	if !strings.Contains(a.body, `"adm":"<i>3.5</i>"`) || !strings.Contains(a.body, `"seat":"seat"`) {
 		t.Errorf("%s", a.body)
@@ -201,8 +202,12 @@ func TestDemandReload(t *testing.T) {
 	if err := n.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	for two.asked.Load() == 0 {
+	for tries := 0; tries < 2000 && two.asked.Load() == 0; tries++ {
+		wait(5)
 		wins(t, n, "theirs")
+	}
+	if two.asked.Load() == 0 {
+		t.Fatal("the new bidder was never asked")
 	}
 	if s, err := n.Demand(context.Background()); err != nil || s.LastRefusal != "" || s.Version != 2 || len(s.Partners) != 2 {
 		t.Errorf("%v %+v", err, s)
@@ -216,7 +221,7 @@ func TestDemandStopWhileAuctionsWait(t *testing.T) {
 	n := start(t, demandConfig(t, silent))
 	const clients = 8
 	answers := make(chan string, clients)
-	for silent.asked.Load() == 0 {
+	for tries := 0; tries < 2000 && silent.asked.Load() == 0; tries++ {
 		// Until the connection is there requests are not parked.
 		go func() {
 			resp, err := client.Post("http://"+n.Addr().String()+"/openrtb2/auction", "application/json", strings.NewReader(paidBody))
@@ -240,11 +245,8 @@ func TestDemandStopWhileAuctionsWait(t *testing.T) {
 			answers <- fmt.Sprint(resp.StatusCode, err, string(text))
 		}()
 	}
-	for s, err := n.Demand(context.Background()); err == nil && s.Waiting < clients; s, err = n.Demand(context.Background()) {
-		wait(2)
-		if len(answers) > 0 {
-			break // the machine is slower than the bidders' deadline
-		}
+	for s, err := n.Demand(context.Background()); err == nil && s.Waiting < clients && len(answers) == 0; s, err = n.Demand(context.Background()) {
+		wait(2) // or the machine is slower than the bidders' deadline
 	}
 	stop(t, n)
 	for range clients {

@@ -4,11 +4,28 @@
 // done. So the same Core runs behind real sockets and in a simulation.
 //
 //	BidRequest   selection ► auction.Ranking ► admit ► reserve ► render ► answer
+//	             with bidders, before: ask ► parked ► collect ► conclude
+//	Socket       bidders' connections are ready
+//	Demand       what other shards' desks learned
+//	Notice       an exchange tells of a bid that was passed on
 //	Event        budget.Post ► (money arrives) ► journal ► (durable) ► answer
 //	Budget       leases and sub-leases, between brokers and from the store
 //	Rates        what other shards' users did, for prediction
 //	Seen         what a user of this shard saw or clicked, posted by another shard
 //	Wake         the journal is durable further than before
+//
+// # Bidders
+//
+//	ask      desk.Plan ► patcher ► bidders.Send, a slot of the slab, a timer
+//	collect  bidders.Next ► openrtb.Judge, against what that bidder was sent ► Collector
+//	conclude the rest is cancelled ► gather: offers ► settle, as without bidders, but
+//	         that offers and line items are taken in one order ► answer ► tellBidders
+//
+// The request goes out first and our own lines are looked at last, with the
+// budgets of that moment. A parked auction keeps the exchange, its body and its
+// view; each of its calls keeps its bidder's edit, and the answer where the pool
+// has read it, until the auction is over. The slab is bounded, and full is no wait.
+// Without a demand file there is one nil to look at.
 //
 // # Predicting
 //
@@ -20,7 +37,8 @@
 // # Lifetimes
 //
 // A Context is one request on its way. It belongs to the gateway until it is
-// submitted, to the Core until Effects.Reply, and to nobody here afterwards.
+// submitted, to the Core until Effects.Reply, however long it is parked, and to
+// nobody here afterwards. A call is the pool's from Send until Next or Cancel.
 // Everything else a decision needs is the Core's own scratch, reused.
 //
 // An answer to an event leaves only when the journal is durable up to its

@@ -4,6 +4,7 @@ import (
 	"github.com/bytedance/sonic"
 
 	"millrace/codec/event"
+	"millrace/codec/openrtb"
 	"millrace/codec/unit"
 	"millrace/engine/auction"
 	"millrace/engine/selection"
@@ -40,6 +41,28 @@ type Explanation struct {
 	User     string           `json:"user"`
 	Imps     []ImpExplanation `json:"imps"`
 	Overflow bool             `json:"targeting_overflow,omitempty"`
+	// Bidders that were asked, in the order of what was expected of them.
+	Bidders []ExplainedCall `json:"bidders,omitempty"`
+}
+
+// ExplainedCall is what became of one bidder's call.
+type ExplainedCall struct {
+	Bidder  string           `json:"bidder"`
+	Outcome string           `json:"outcome"`
+	Millis  float64          `json:"latency_ms"`
+	Bids    []ExplainedOffer `json:"bids,omitempty"`
+}
+
+// ExplainedOffer is a bidder's bid.
+type ExplainedOffer struct {
+	ID    string `json:"id"`
+	ImpID string `json:"impid"`
+	Price string `json:"price"` // in the bidder's currency
+	Worth string `json:"worth"` // adjusted, in the auction's
+	// Reason is the first rule it breaks, "accepted" if none; Code why it lost, 0
+	// for a bid that won.
+	Reason string `json:"reason"`
+	Code   int    `json:"loss_reason"`
 }
 
 // ImpExplanation says what became of every line item at one impression.
@@ -107,6 +130,7 @@ func (c *Core) explain(x *Context) []byte {
 		e.Imps = append(e.Imps, c.explainImp(x, i))
 		e.Overflow = e.Overflow || c.sel.Overflow()
 	}
+	e.Bidders = c.explainCalls()
 	text, err := sonic.Marshal(map[string]Explanation{"millrace": e})
 	if err != nil {
 		return nil
@@ -142,6 +166,27 @@ func (c *Core) explainImp(x *Context, i int) ImpExplanation {
 		}
 	}
 	return e
+}
+
+// explainCalls lists what bidders answered, where they were asked.
+func (c *Core) explainCalls() (list []ExplainedCall) {
+	a := c.decision.offers.of
+	if !c.decision.offers.on || a == nil {
+		return nil
+	}
+	for _, k := range a.calls {
+		e := ExplainedCall{Bidder: k.partner.Name, Outcome: k.outcome.String(), Millis: float64(c.latency(k, k.outcome).Microseconds()) / 1e3}
+		for i := range k.verdicts {
+			b, v := &k.view.Bids[i], &k.verdicts[i]
+			o := ExplainedOffer{ID: b.ID.String(), ImpID: b.ImpID.String(), Price: b.Price.String(), Reason: v.Reason.String(), Code: int(k.lost[i])}
+			if v.Reason == openrtb.Accepted {
+				o.Worth = k.worth(v).String()
+			}
+			e.Bids = append(e.Bids, o)
+		}
+		list = append(list, e)
+	}
+	return list
 }
 
 func (e *ImpExplanation) exclude(line, reason string) {

@@ -242,6 +242,7 @@ func (c *conn) complete1(surplus bool) {
 		h.body, h.call = nil, nil
 		c.pool.answered(call)
 	} else {
+		c.target.late++
 		c.target.unhold(c.pool, h.body)
 	}
 	keep := h.keep

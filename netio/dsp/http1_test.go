@@ -133,7 +133,7 @@ func TestHTTP1LateCall(t *testing.T) {
 	}
 	w.pool.Cancel(next)
 	w.advance(200 * time.Millisecond)
-	if s := w.pool.Stats(0); s.Opened != 1 || s.Drained != 0 {
+	if s := w.pool.Stats(0); s.Opened != 1 || s.Drained != 0 || s.Late != 1 {
 		t.Errorf("%+v", s)
 	}
 	w.advance(200 * time.Millisecond)

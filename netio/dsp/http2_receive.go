@@ -140,8 +140,11 @@ func (c *conn) onData(f *http2.Frame) bool {
 	if (call == nil || len(f.Payload) < smallData && !f.Has(http2.EndStream)) && !c.tolerate() {
 		return false
 	}
-	if call == nil {
-		return true // late: its stream was reset
+	if call == nil { // its stream was reset
+		if f.Has(http2.EndStream) {
+			c.target.late++
+		}
+		return true
 	}
 	if !call.headed {
 		return c.strike(call, http2.ProtocolError, Malformed)
@@ -280,8 +283,11 @@ func (c *conn) headers(stream uint32, block []byte, ends bool) bool {
 		}
 	}
 	call := h.find(stream)
-	if call == nil {
-		return c.tolerate() // late: its stream was reset
+	if call == nil { // its stream was reset
+		if ends {
+			c.target.late++
+		}
+		return c.tolerate()
 	}
 	return c.onHead(call, &head, retry, date, valid, ends)
 }

@@ -134,7 +134,7 @@ func TestHTTP2LateCall(t *testing.T) {
 	if w.outcome(next, Answered); string(next.Response) != "fine" {
 		t.Errorf("%q", next.Response)
 	}
-	if s := w.pool.Stats(0); s.Opened != 1 || s.Closed != 0 {
+	if s := w.pool.Stats(0); s.Opened != 1 || s.Closed != 0 || s.Late != 2 {
 		t.Errorf("%+v", s)
 	}
 }

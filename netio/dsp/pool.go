@@ -468,6 +468,7 @@ type Stats struct {
 	Closed   uint64 // connections that ended by a fault or by the peer, ever
 	Drained  uint64 // HTTP/1.1 connections given up for an answer that was too late, ever
 	Resumed  uint64 // TLS sessions resumed, ever
+	Late     uint64 // answers that came, to their end, after their call had ended, ever
 	HTTP2    bool   // what the last connection speaks
 	Reason   string // why the last attempt failed or connection ended; for people
 }
@@ -477,7 +478,7 @@ func (p *Pool) Stats(id EndpointID) Stats {
 	t := p.targets[id]
 	return Stats{
 		Conns: len(t.conns), Dialing: t.dialing, Calls: t.calls, Queued: t.queue.n,
-		Opened: t.opened, Failures: t.failedDials, Closed: t.closed, Drained: t.lost, Resumed: t.resumed,
+		Opened: t.opened, Failures: t.failedDials, Closed: t.closed, Drained: t.lost, Resumed: t.resumed, Late: t.late,
 		HTTP2: t.speaks2, Reason: t.reason,
 	}
 }

@@ -26,9 +26,9 @@ type target struct {
 	lookUpAt unit.MonoTime // when the name is resolved again
 	lookedUp bool          // that is under way
 
-	opened, failedDials, closed, resumed, lost uint64
-	speaks2                                    bool
-	reason                                     string
+	opened, failedDials, closed, resumed, lost, late uint64
+	speaks2                                          bool
+	reason                                           string
 }
 
 // provenAfter is how long a connection has to last for its end to be no failure,

@@ -389,6 +389,9 @@ func (t *Tail) fill(limit int64) error {
 func (t *Tail) ending(limit int64) (torn bool, err error) {
 	rest := make([]byte, limit-t.offset)
 	if n, err := t.file.ReadAt(rest, t.offset); n < len(rest) {
+		if err == nil || err == io.EOF {
+			return false, t.damaged("the segment is shorter than it was")
+		}
 		return false, fmt.Errorf("journal: reading segment %d: %w", t.segment, err)
 	}
 	if _, _, st := nextFrame(rest); st == frameEnd {

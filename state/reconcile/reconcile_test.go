@@ -42,7 +42,8 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, ledger: memory.NewLedger(time.Minute), counter: memory.NewCounter()}
 	c := outbox.Default()
-	c.Dir, c.Node, c.FS, c.Wall = "/journal", node, faultfs.New(0, nil), func() unit.WallTime { return now }
+	c.Dir, c.Node, c.FS, c.SegmentBytes = "/journal", node, faultfs.New(0, nil), 1<<16
+	c.Wall = func() unit.WallTime { return now }
 	var err error
 	if w.journal, err = outbox.OpenStepped(c); err != nil {
 		t.Fatal(err)

@@ -294,7 +294,7 @@ func TestServeReloadLoadStop(t *testing.T) {
 			Mallocs float64 `json:"mallocs"`
 		}
 	}
-	if err := json.Unmarshal([]byte(text), &s); err != nil || code != exitOK || s.Answered < 100 || s.Bids == 0 || s.Server == nil || s.Server.Mallocs == 0 {
+	if err := json.Unmarshal([]byte(text), &s); err != nil || code != exitOK || s.Answered == 0 || s.Bids == 0 || s.Server == nil || s.Server.Mallocs == 0 {
 		t.Errorf("exit %d, %v\n%s%s", code, err, text, progress)
 	}
 	http.DefaultClient.CloseIdleConnections()
