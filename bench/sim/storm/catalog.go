@@ -107,8 +107,9 @@ func requestBody(user int, size string) []byte {
 type limits struct {
 	name         string
 	daily, total unit.Nanos
-	size         int // of the campaign's requests
-	price        unit.Nanos
+	size         int        // of the campaign's requests
+	price        unit.Nanos // of its lines without a budget of their own
+	dearest      unit.Nanos // of all its lines
 	asap         bool
 	changed      bool // by a reload
 }

@@ -48,7 +48,10 @@ func (a *auditor) judgeDelivery() (worst float64, judged int) {
 		}
 		judged++
 		left := limit - spent - reserved[acc.ID] - gone
-		crumbs := l.price * unit.Nanos(w.set.nodes) // each node may have less than one event costs
+		crumbs := l.price
+		if w.set.nodes > 1 { // each may have less than the dearest event costs, and nobody collects that
+			crumbs = l.dearest * unit.Nanos(w.set.nodes)
+		}
 		if left > crumbs {
 			worst = max(worst, float64(left)/float64(limit))
 		}

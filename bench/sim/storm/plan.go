@@ -258,10 +258,11 @@ func (w *World) noteLimits() {
 	for i := range w.snapshot.Lines {
 		line := &w.snapshot.Lines[i]
 		own := line.Account
+		l := w.limits[w.snapshot.Accounts[own].ID]
+		l.dearest = max(l.dearest, line.Price)
 		if line.LineAccount >= 0 {
 			continue
 		}
-		l := w.limits[w.snapshot.Accounts[own].ID]
 		l.price = max(l.price, line.Price)
 		k := slices.IndexFunc(w.campaigns, func(p campaignPlan) bool { return p.name == w.snapshot.Campaigns[line.Campaign].Name })
 		l.size, l.asap = k, w.campaigns[k].pacing == "asap"
