@@ -101,7 +101,7 @@ bench-dsp: ## what a call to a bidder costs the caller: ours, net/http, x/net, f
 bench-explore: ## what exploration costs and brings: regret of each policy in worlds of known rates, docs/exploration.svg
 	$(GO) run ./bench/explore -svg docs/exploration.svg
 
-bench-ledger: ## the shared ledger on PostgreSQL: rows a second by batch size and its peers, grants; recovery of POSTINGS billed events (7 GB of disk, minutes)
+bench-ledger: ## the shared ledger on PostgreSQL: rows a second by batch size and its peers, grants; recovery of POSTINGS billed events (gigabytes of disk, minutes)
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./bench/ledger
 	$(GO) test -count=1 -timeout 120m -v -run TestLedger/recovery ./bench/ledger -postings $(POSTINGS)
 
