@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -75,7 +74,7 @@ func (w *World) judgeChains() {
 			w.violated("I7", fmt.Sprintf("node %d: %v", n.id, err))
 			continue
 		}
-		w.flip(n, report.Unsealed, audit.Options{FS: n.disk, Key: key})
+		w.flip(n, &report, audit.Options{FS: n.disk, Key: key})
 	}
 }
 
@@ -84,17 +83,18 @@ const flips = 3
 
 // flip changes bytes of a node's chain, but for those behind the last seal: where
 // the disk failed the chain and not the journal they are cut off by the next life.
-func (w *World) flip(n *node, unsealed int64, o audit.Options) {
+func (w *World) flip(n *node, report *audit.Report, o audit.Options) {
 	names, err := n.disk.List(auditDir)
-	if err != nil || len(names) == 0 {
+	if err != nil || report.Files == 0 || len(names) < report.Files {
 		w.violated("I7", fmt.Sprintf("node %d has no chain: %v", n.id, err))
 		return
 	}
+	names = append(names[:report.Files], "head") // files that the head knows come first
 	for range flips {
 		name := auditDir + "/" + names[w.fate.IntN(len(names))]
 		size := n.disk.Size(name)
-		if k := slices.Index(names, "head"); k > 0 && strings.HasSuffix(name, names[k-1]) {
-			size -= unsealed
+		if strings.HasSuffix(name, names[report.Files-1]) {
+			size -= report.Unsealed
 		}
 		if size <= 0 {
 			continue
