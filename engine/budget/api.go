@@ -154,6 +154,8 @@ type Message struct {
 	// without end.
 	Until   unit.MonoTime
 	Entries [2]Entry
+	// Elsewhere comes with the store's replies.
+	Elsewhere store.Elsewhere
 }
 
 // Op is what an entry of a message says.
@@ -188,7 +190,7 @@ type Entry struct {
 
 // ReplyMessage carries a store's reply to its shard: Submit it to r.Shard.
 func ReplyMessage(r *store.Reply) Message {
-	m := Message{From: r.Shard, Count: 2, Stamp: r.Stamp}
+	m := Message{From: r.Shard, Count: 2, Stamp: r.Stamp, Elsewhere: r.Elsewhere}
 	op := opGranted
 	if r.Op == store.OpReturn {
 		op = opTaken

@@ -142,6 +142,9 @@ func (w *world) randomPost() {
 		tok.Billable = false
 	}
 	if w.r.IntN(30) == 0 {
+		tok.Sale.Notice = event.Billed // a bidder's
+	}
+	if w.r.IntN(30) == 0 {
 		tok.Win.Seq += 1 << 20
 	}
 	if w.r.IntN(2) == 0 {

@@ -161,7 +161,7 @@ func (b *Broker) setDay(s int32, day unit.Day) {
 	if sl.home != none {
 		h := &b.homes[sl.home]
 		b.closePool(sl.home)
-		h.day, h.exhausted = day, false
+		h.day, h.exhausted, h.elsewhere.InDay = day, false, 0
 	}
 	sl.day, sl.asked = day, 0
 	b.terms[s].postedDay = 0

@@ -33,7 +33,8 @@ type home struct {
 	crumbs    bool // money came back that was not offered to the hungry yet
 	opened    bool // the journal knows its name and limits
 
-	postedBefore unit.Nanos // before this life
+	postedBefore unit.Nanos      // before this life
+	elsewhere    store.Elsewhere // at other nodes, when the store last granted
 }
 
 // newHome starts an account on its home shard with what was spent before.

@@ -157,7 +157,7 @@ func (b *Broker) replied(m *Message, now unit.MonoTime) {
 		if op.renew {
 			b.renewing = false
 		} else if op.grant {
-			b.grantReplied(&op, e, m.Entries[1].Amount)
+			b.grantReplied(&op, e, m)
 		} else {
 			b.returnReplied(&op, e)
 		}
@@ -174,7 +174,7 @@ func (b *Broker) unanswered(i int32) {
 	}
 }
 
-func (b *Broker) grantReplied(op *storeOp, e *Entry, remaining unit.Nanos) {
+func (b *Broker) grantReplied(op *storeOp, e *Entry, m *Message) {
 	h := &b.homes[op.home]
 	h.asking = false
 	current := b.takes(h, op.day, op.gen)
@@ -208,7 +208,8 @@ func (b *Broker) grantReplied(op *storeOp, e *Entry, remaining unit.Nanos) {
 		return
 	}
 	h.pool += e.Amount
-	h.granted, h.remaining, h.ticks = e.Amount, remaining, 0
+	h.granted, h.remaining, h.ticks = e.Amount, m.Entries[1].Amount, 0
+	h.elsewhere = m.Elsewhere
 	b.funds++
 	b.feed(op.home)
 }

@@ -4,7 +4,8 @@ import "millrace/codec/unit"
 
 // Spent is what one shard has committed of an account: posted, or reserved for
 // events that may still come. Sum it over the shards; the home shard's figures
-// include what was spent before this life of the node.
+// include what was spent before this life of the node, and what other nodes hold
+// and have spent, as far as the store has told.
 type Spent struct {
 	Day unit.Day
 	// InDay is of Day; Ever of all days.
@@ -21,8 +22,9 @@ func (b *Broker) Spent(account int32) Spent {
 	reserved := b.reserved(s)
 	x := Spent{Day: sl.day, InDay: tm.postedDay + reserved, Ever: tm.posted + reserved}
 	if sl.home != none {
-		x.InDay += b.postedEarlier(sl)
-		x.Ever += b.homes[sl.home].postedBefore
+		h := &b.homes[sl.home]
+		x.InDay += b.postedEarlier(sl) + h.elsewhere.InDay
+		x.Ever += h.postedBefore + h.elsewhere.Ever
 	}
 	return x
 }

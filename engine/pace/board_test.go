@@ -41,6 +41,7 @@ type node struct {
 	snap   *campaign.Snapshot
 	boards []*Board
 	spent  [][]budget.Spent // by shard and account
+	others []budget.Spent   // by account: what the store said of other nodes
 	rng    *rand.Rand
 	refuse float64
 	wall   unit.WallTime
@@ -59,7 +60,16 @@ func (p port) SendPace(to unit.ShardID, m *Message) bool {
 	return true
 }
 
-func (p port) Spent(i int32) budget.Spent { return p.n.spent[p.id][i] }
+func (p port) Spent(i int32) budget.Spent {
+	s, o := p.n.spent[p.id][i], &p.n.others[i]
+	if budget.Home(p.n.snap.Accounts[i].Campaign, len(p.n.boards)) == p.id {
+		s.Ever += o.Ever
+		if o.Day == s.Day {
+			s.InDay += o.InDay
+		}
+	}
+	return s
+}
 
 func newNode(t *testing.T, shards int) *node {
 	t.Helper()
@@ -75,6 +85,7 @@ func newNode(t *testing.T, shards int) *node {
 		t: t, snap: snap, rng: rand.New(rand.NewPCG(1, uint64(shards))),
 		wall: unit.WallTime(time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC).UnixNano()),
 	}
+	n.others = make([]budget.Spent, len(snap.Accounts))
 	for id := range shards {
 		n.spent = append(n.spent, make([]budget.Spent, len(snap.Accounts)))
 		p := port{n, unit.ShardID(id)}
@@ -190,6 +201,69 @@ func TestBoardsKeepToThePlanTogether(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestNodesKeepToThePlanTogether: three nodes with traffic of two, two and three
+// parts, which hear of each other with each lease they are granted, and count what
+// the others hold as spent.
+func TestNodesKeepToThePlanTogether(t *testing.T) {
+	nodes := []*node{newNode(t, 1), newNode(t, 2), newNode(t, 2)}
+	granted := make([][]budget.Spent, len(nodes))
+	for k, n := range nodes {
+		n.rng = rand.New(rand.NewPCG(7, uint64(k)))
+		granted[k] = make([]budget.Spent, len(n.snap.Accounts))
+	}
+	for range 12 * time.Hour / Every {
+		for k, n := range nodes {
+			n.run(Every, []int{14, 7, 11}[k])
+			lease(nodes, granted, k)
+		}
+	}
+	var flight, bounded float64
+	for _, n := range nodes {
+		day, _ := n.total("campaign/flight")
+		flight += day
+		day, _ = n.total("line/bounded")
+		bounded += day
+	}
+	if flight < 25/1.06 || flight > 500.0/9/2*1.06 {
+		t.Errorf("the flight spent %.2f by noon of its second of ten days", flight)
+	}
+	if bounded < 10.0*2/3/1.06 || bounded > 10.0*2/3*1.06 {
+		t.Errorf("front-loaded spent %.2f of 10 by noon", bounded)
+	}
+}
+
+// lease grants node k a chunk of every account whose last one it has used up, and
+// tells it what the others were granted.
+func lease(nodes []*node, granted [][]budget.Spent, k int) {
+	const chunk = unit.Nanos(20_000_000) // some seconds of the plan
+	n := nodes[k]
+	for i := range n.snap.Accounts {
+		var day, ever unit.Nanos
+		for shard := range n.spent {
+			day, ever = day+n.spent[shard][i].InDay, ever+n.spent[shard][i].Ever
+		}
+		g := &granted[k][i]
+		if today := n.spent[0][i].Day; g.Day != today {
+			*g = budget.Spent{Day: today, Ever: ever}
+		}
+		if day <= g.InDay {
+			continue
+		}
+		g.InDay, g.Ever = day+chunk, ever+chunk
+		o := &n.others[i]
+		*o = budget.Spent{Day: g.Day}
+		for j := range nodes {
+			if j == k {
+				continue
+			}
+			o.Ever += granted[j][i].Ever
+			if granted[j][i].Day == o.Day {
+				o.InDay += granted[j][i].InDay
+			}
 		}
 	}
 }

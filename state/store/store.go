@@ -106,6 +106,10 @@ type Reply struct {
 	Amount  unit.Nanos
 	// Remaining is what the account could still be granted today: a hint.
 	Remaining unit.Nanos
+	// Elsewhere is what other nodes hold and have spent of the account, as far as
+	// the store knew when it granted: pacing goes by what all spend together. Zero
+	// where there is one node.
+	Elsewhere Elsewhere
 	// Lease is how long from the moment at which it sent the request this life of
 	// the node may spend what it was granted, all of it, if its clock is right; 0
 	// is without end. What was reserved within that time may be posted later, as
@@ -114,6 +118,9 @@ type Reply struct {
 	// Stamp is not below that of any record which the outcome rests on.
 	Stamp ledger.Stamp
 }
+
+// Elsewhere is money of an account at other nodes: on a day, and over all days.
+type Elsewhere struct{ InDay, Ever unit.Nanos }
 
 // Deliver passes a reply to the shard Reply.Shard. It is called from any
 // goroutine of the store, must not block, and may fail (mailbox full): then

@@ -28,7 +28,7 @@ const loadsMax = 2
 
 // nextBatch sends what has gathered, if nothing is under way.
 func (s *Store) nextBatch() {
-	if !s.begun || s.fenced || s.closed || s.batch != nil || len(s.gathering) == 0 {
+	if !s.begun || !s.level || s.fenced || s.closed || s.batch != nil || len(s.gathering) == 0 {
 		return
 	}
 	b := &batch{wait: s.cfg.RetryMin}
@@ -251,10 +251,36 @@ func (s *Store) write(r *store.GrantRequest, g *Granted, wall unit.WallTime) {
 	}
 	s.counts.Granted++
 	s.leases[leaseKey{r.Account, r.Day, r.ID.Epoch}] += g.Amount
+	s.commitOwn(r.Account, r.Day, g.Amount)
 	s.answers.Await(&store.Reply{
 		Op: store.OpGrant, Status: store.OK, Shard: r.ID.Shard, Epoch: r.ID.Epoch, Seq: r.ID.Seq, Account: r.Account, Day: r.Day,
 		Amount: g.Amount, Remaining: store.Headroom(r.Daily, r.Total, g.CommittedDay, g.CommittedTotal), Stamp: s.stamp,
+		Elsewhere: s.elsewhere(r, g),
 	}, pos)
+}
+
+// commitOwn follows what this node has committed of an account.
+func (s *Store) commitOwn(account unit.AccountID, day unit.Day, amount unit.Nanos) {
+	b := s.own[account]
+	if b == nil {
+		b = &ledger.Balance{Account: account}
+		s.own[account] = b
+	}
+	b.Committed += amount
+	if d := b.Keep(day); d != nil {
+		d.Committed += amount
+	}
+}
+
+// elsewhere is what the ledger has committed to other nodes, and what the ledger
+// has not heard of yet: a node's returns get there a little later.
+func (s *Store) elsewhere(r *store.GrantRequest, g *Granted) (e store.Elsewhere) {
+	b := s.own[r.Account]
+	e.Ever = max(g.CommittedTotal-b.Committed, 0)
+	if d := b.On(r.Day); d != nil {
+		e.InDay = max(g.CommittedDay-d.Committed, 0)
+	}
+	return e
 }
 
 // finish makes way for the next batch.

@@ -48,9 +48,30 @@ func (s *Store) live(began *Began, asked unit.MonoTime) {
 		Alarm:  s.cfg.Alarm,
 	})
 	if began.Drained >= s.beginsAt {
-		s.settle(s.cfg.RetryMin)
+		s.caughtUp()
+		return
 	}
+	s.later(func() { s.cfg.After(s.cfg.RetryMax, func() { s.locked(s.fallBehind) }) })
+}
+
+// caughtUp: the ledger has what earlier lives wrote down. Before that nothing is
+// granted: it may lack leases that a node took while it kept its budgets alone.
+func (s *Store) caughtUp() {
+	s.level, s.behind = true, false
+	s.settle(s.cfg.RetryMin)
 	s.nextBatch()
+}
+
+// fallBehind: the ledger has much to take. Who waits for a grant is told to go on without, for now.
+func (s *Store) fallBehind() {
+	if s.level {
+		return
+	}
+	s.behind = true
+	for i := range s.gathering {
+		r := &s.gathering[i]
+		s.refuse(&r.ID, store.OpGrant, store.Unavailable, r.Account, r.Day)
+	}
 }
 
 // fence ends this life: nothing is granted any more. What it returns and posts
@@ -169,8 +190,8 @@ func (s *Store) posted(records []ledger.Record, to uint64) {
 		}
 	}
 	s.locked(func() {
-		if to >= s.beginsAt && !s.settled {
-			s.settle(s.cfg.RetryMin)
+		if to >= s.beginsAt && !s.level {
+			s.caughtUp()
 		}
 	})
 }

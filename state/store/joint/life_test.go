@@ -22,6 +22,7 @@ type bench struct {
 	counter *memory.Counter
 	disk    *faultfs.FS
 	mono    unit.MonoTime
+	node    unit.NodeID
 	floor   unit.Epoch
 
 	down    bool     // calls are not executed
@@ -36,7 +37,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T) *bench {
-	return &bench{t: t, ledger: memory.NewLedger(30 * time.Second), counter: memory.NewCounter(), disk: faultfs.New(0, nil)}
+	return &bench{t: t, ledger: memory.NewLedger(30 * time.Second), counter: memory.NewCounter(), disk: faultfs.New(0, nil), node: storetest.Node}
 }
 
 func (b *bench) via(execute func() func(), lost func(error)) {
@@ -55,7 +56,7 @@ func (b *bench) via(execute func() func(), lost func(error)) {
 func (b *bench) start() {
 	b.t.Helper()
 	jc := outbox.Default()
-	jc.Dir, jc.Node, jc.FS, jc.SegmentBytes, jc.EpochFloor = "/d", storetest.Node, b.disk, 1<<16, b.floor
+	jc.Dir, jc.Node, jc.FS, jc.SegmentBytes, jc.EpochFloor = "/d", b.node, b.disk, 1<<16, b.floor
 	jc.Wall = func() unit.WallTime { return storetest.Now }
 	var err error
 	if b.journal, err = outbox.OpenStepped(jc); err != nil {
@@ -94,7 +95,7 @@ func (b *bench) wait() {
 func (b *bench) ask(amount unit.Nanos) *store.GrantRequest {
 	b.seq++
 	r := &store.GrantRequest{
-		ID: store.OpID{Node: storetest.Node, Epoch: b.journal.Epoch(), Seq: b.seq}, Account: 1, Campaign: 2, Day: storetest.Day,
+		ID: store.OpID{Node: b.node, Epoch: b.journal.Epoch(), Seq: b.seq}, Account: 1, Campaign: 2, Day: storetest.Day,
 		Amount: amount, AtLeast: amount, Daily: 1000, Expires: storetest.Now + 1,
 	}
 	b.store.Grant(r)

@@ -31,6 +31,8 @@ type Store struct {
 	todo     []func() // calls to make once mu is free
 	closed   bool
 	begun    bool
+	level    bool // the ledger has all that the journal had when this life began
+	behind   bool // that takes long
 	fenced   bool
 	trouble  bool // the last call to ledger or counter failed
 	appender *outbox.Appender
@@ -39,6 +41,8 @@ type Store struct {
 	// leases are granted − returned, and for those of dead epochs − posted: the
 	// most that may still come back.
 	leases map[leaseKey]unit.Nanos
+	// own is what this node's lives have committed: the rest is elsewhere.
+	own map[unit.AccountID]*ledger.Balance
 
 	gathering []store.GrantRequest
 	batch     *batch // under way, nil for none
@@ -100,12 +104,16 @@ func Open(c Config) (*Store, error) {
 	j := c.Journal
 	s := &Store{
 		cfg: c, journal: j, life: Life{j.Node(), j.Epoch()}, beginsAt: j.End(), cursor: cursor,
-		stamp: j.Recovered().Stamp, leases: map[leaseKey]unit.Nanos{}, checked: map[AccountDay]unit.MonoTime{},
+		stamp: j.Recovered().Stamp, leases: map[leaseKey]unit.Nanos{}, own: map[unit.AccountID]*ledger.Balance{}, checked: map[AccountDay]unit.MonoTime{},
 	}
 	rec := j.Recovered()
 	for i := range rec.Leases {
 		l := &rec.Leases[i]
 		s.leases[leaseKey{l.Account, l.Day, l.Epoch}] = l.Outstanding()
+	}
+	for i := range rec.Accounts {
+		b := rec.Accounts[i]
+		s.own[b.Account] = &b
 	}
 	s.appender = j.NewAppender(s.durable)
 	s.begin(c.RetryMin)
@@ -189,7 +197,7 @@ func (s *Store) grant(r *store.GrantRequest) {
 	}
 	s.answers.Begin(answers.KeyOf(&r.ID))
 	s.gathering = append(s.gathering, *r)
-	if s.trouble {
+	if s.trouble || s.behind {
 		s.refuse(&r.ID, store.OpGrant, store.Unavailable, r.Account, r.Day)
 	}
 	s.nextBatch()
@@ -253,6 +261,7 @@ func (s *Store) giveBack(r *store.ReturnRequest) {
 	if s.leases[k] -= r.Amount; s.leases[k] == 0 {
 		delete(s.leases, k)
 	}
+	s.commitOwn(r.Account, r.Day, -r.Amount)
 	reply.Status, reply.Stamp = store.OK, s.stamp
 	s.answers.Await(&reply, pos)
 	s.appender.Commit()

@@ -1,0 +1,69 @@
+package joint_test
+
+import (
+	"testing"
+
+	"millrace/codec/unit"
+	"millrace/state/ledger"
+	"millrace/state/outbox"
+	"millrace/state/store"
+	"millrace/state/store/storetest"
+)
+
+// TestElsewhere: a grant tells what other nodes have, also of a node's earlier
+// lives, which are not elsewhere.
+func TestElsewhere(t *testing.T) {
+	a := newBench(t)
+	a.start()
+	a.wait()
+	first := a.ask(300)
+	a.wait()
+	if got := a.last(first.ID); got.Amount != 300 || got.Elsewhere != (store.Elsewhere{}) {
+		t.Fatalf("alone: %+v", got)
+	}
+	b := newBench(t)
+	b.ledger, b.counter, b.node = a.ledger, a.counter, storetest.Node+1
+	b.start()
+	b.wait()
+	second := b.ask(200)
+	b.wait()
+	if got := b.last(second.ID); got.Amount != 200 || got.Elsewhere != (store.Elsewhere{InDay: 300, Ever: 300}) {
+		t.Fatalf("beside another: %+v", got)
+	}
+	a.crash()
+	a.start()
+	a.wait()
+	third := a.ask(100)
+	a.wait()
+	if got := a.last(third.ID); got.Amount != 100 || got.Elsewhere != (store.Elsewhere{InDay: 200, Ever: 200}) {
+		t.Fatalf("in its second life: %+v", got)
+	}
+}
+
+// TestNoGrantBeforeTheLedgerKnows: a node that kept its budgets alone joins others.
+// What it had granted itself is no news to the ledger before anything is granted.
+func TestNoGrantBeforeTheLedgerKnows(t *testing.T) {
+	b := newBench(t)
+	jc := outbox.Default()
+	jc.Dir, jc.Node, jc.FS, jc.SegmentBytes = "/d", b.node, b.disk, 1<<16
+	jc.Wall = func() unit.WallTime { return storetest.Now }
+	j, err := outbox.OpenStepped(jc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := j.NewAppender(nil)
+	if _, err := a.Append(&ledger.Record{
+		Kind: ledger.Granted, Node: b.node, Epoch: j.Epoch(), Seq: 1, Wall: storetest.Now, Account: 1, Campaign: 2, Day: storetest.Day, Amount: 700, Daily: 1000,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	a.Commit()
+	j.Step()
+	b.crash()
+	b.start()
+	r := b.ask(600)
+	b.wait()
+	if got := b.last(r.ID); got.Status != store.OK || got.Amount != 300 || b.committed() != 1000 {
+		t.Fatalf("%+v, committed %v of 1000", got, b.committed())
+	}
+}
