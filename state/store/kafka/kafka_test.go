@@ -108,7 +108,7 @@ func TestDrainDelivers(t *testing.T) {
 func TestDrainFaults(t *testing.T) {
 	c := fake(t)
 	var mu sync.Mutex
-	r := rand.New(rand.NewPCG(3, 3))
+	r, pauses := rand.New(rand.NewPCG(3, 3)), rand.New(rand.NewPCG(3, 4)) // the broker's, and ours
 	faults := map[string]int{}
 	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
@@ -127,7 +127,7 @@ func TestDrainFaults(t *testing.T) {
 		d := start(t, testConfig(c.ListenAddrs()...), j)
 		kafkatest.Post(t, j, j.NewAppender(nil), total+1, 400)
 		total += 400
-		stop(t, d, time.Duration(r.IntN(200))*time.Millisecond)
+		stop(t, d, time.Duration(pauses.IntN(200))*time.Millisecond)
 		if err := j.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -142,6 +142,8 @@ func TestDrainFaults(t *testing.T) {
 	want := kafkatest.Journal(t, files, "/d")
 	events, arrived := kafkatest.Consume(t, c.ListenAddrs(), testTopic, len(want))
 	kafkatest.Compare(t, events, want)
+	mu.Lock()
+	defer mu.Unlock()
 	if len(want) != int(total) || faults["cut"] == 0 {
 		t.Fatalf("%d events of %d, faults %v", len(want), total, faults)
 	}
