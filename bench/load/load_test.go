@@ -508,9 +508,13 @@ func TestAnswered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if len(seen) != 100 || int64(with) != s.Bids {
 		t.Errorf("%d ids, %d bids, %d by the summary", len(seen), with, s.Bids)
 	}
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
 	for id, n := range srv.ids {
 		if seen[id] != n {
 			t.Errorf("%s: seen %d times, served %d", id, seen[id], n)
