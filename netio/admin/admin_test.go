@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -116,6 +117,29 @@ func do(t *testing.T, s *Server, method, path, body string, header ...string) (i
 	return resp.StatusCode, resp.Header, string(b)
 }
 
+// TestBodyTooLarge sends the head alone: with a body on its way the server's close
+// may reset the connection before the refusal is read.
+func TestBodyTooLarge(t *testing.T) {
+	n := &node{}
+	s := start(t, n.sources())
+	conn, err := net.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "PUT /log/level HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n", s.Addr(), 1<<17); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 413 {
+		t.Fatalf("status %d", resp.StatusCode)
+	}
+}
+
 func TestPages(t *testing.T) {
 	n := &node{}
 	s := start(t, n.sources())
@@ -148,7 +172,6 @@ func TestPages(t *testing.T) {
 		{"PUT", "/log/level", `{"level":"warn"}`, nil, 200, "warn"},
 		{"PUT", "/log/level", `{"level":`, nil, 400, "not JSON"},
 		{"PUT", "/log/level", "loud", nil, 400, "use debug, info, warn or error"},
-		{"PUT", "/log/level", strings.Repeat("x", 1<<17), nil, 413, ""},
 		{"GET", "/debug/pprof/", "", nil, 200, "goroutine"},
 		{"GET", "/debug/pprof/cmdline", "", nil, 200, "admin"},
 		{"GET", "/debug/pprof/goroutine?debug=1", "", nil, 200, "goroutine profile"},
@@ -159,7 +182,7 @@ func TestPages(t *testing.T) {
 			if status != c.status || !strings.Contains(body, c.contains) {
 				t.Fatalf("got %d %q; want %d with %q", status, body, c.status, c.contains)
 			}
-			if status >= 400 && status != 413 && c.method != "HEAD" {
+			if status >= 400 && c.method != "HEAD" {
 				var p problem
 				if err := json.Unmarshal([]byte(body), &p); err != nil || p.Error == "" {
 					t.Fatalf("an error must be JSON with an error field, got %q (%v)", body, err)

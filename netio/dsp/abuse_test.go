@@ -238,7 +238,8 @@ func TestSlowReader(t *testing.T) {
 		if refused != RefusedBusy || w.pool.buffers.used > 16<<20 {
 			t.Errorf("%v, %d bytes of buffers", refused, w.pool.buffers.used)
 		}
-		for range 30 { // it talks, but does not listen
+		// It talks, but does not listen.
+		for i := 0; i < 30 && w.pool.Stats(0).Closed == 0; i++ {
 			if w.advance(100 * time.Millisecond); p != nil && w.pool.Stats(0).Closed == 0 {
 				p.must(p.framer.WritePing(false, [8]byte{}))
 			}
