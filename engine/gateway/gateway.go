@@ -170,18 +170,26 @@ func (g *Gateway) bid(x *ingress.Exchange, f *ingress.Flusher, c *carrier) {
 	}
 }
 
+// behind is the engine that a GET is for; nil: it was refused, and answered.
+func (g *Gateway) behind(x *ingress.Exchange, f *ingress.Flusher) *engine {
+	if !g.allow(x, f, http1.GET) {
+		return nil
+	}
+	e := g.engine.Load()
+	if e == nil {
+		g.unavailable(x, f, "not ready\n", g.m.notReady)
+	}
+	return e
+}
+
 func (g *Gateway) event(x *ingress.Exchange, f *ingress.Flusher, c *carrier) {
 	kind, ok := event.KindOf(x.Req.Path)
 	if !ok {
 		g.reply(x, f, 404, "no such event; there are /e/i, /e/c and /e/v\n", g.m.notFound)
 		return
 	}
-	if !g.allow(x, f, http1.GET) {
-		return
-	}
-	e := g.engine.Load()
+	e := g.behind(x, f)
 	if e == nil {
-		g.unavailable(x, f, "not ready\n", g.m.notReady)
 		return
 	}
 	t := &c.context.Token

@@ -20,12 +20,8 @@ func (g *Gateway) notice(x *ingress.Exchange, f *ingress.Flusher, c *carrier) {
 		g.reply(x, f, 404, "no such notice; there are /n/w and /n/l\n", g.m.notFound)
 		return
 	}
-	if !g.allow(x, f, http1.GET) {
-		return
-	}
-	e := g.engine.Load()
+	e := g.behind(x, f)
 	if e == nil {
-		g.unavailable(x, f, "not ready\n", g.m.notReady)
 		return
 	}
 	t := &c.context.Token
