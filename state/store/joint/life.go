@@ -201,23 +201,6 @@ func segmentOf(c *outbox.Cursor) uint64 {
 	return segment
 }
 
-// returned answers the returns that the ledger and the counter know of.
-func (s *Store) returned(back []store.ReturnRequest) {
-	kept := s.held[:0]
-	for _, r := range s.held {
-		known := false
-		for i := range back {
-			known = known || back[i].ID.Seq == r.Seq && back[i].ID.Shard == r.Shard && back[i].ID.Epoch == r.Epoch
-		}
-		if known {
-			s.answer(r)
-		} else {
-			kept = append(kept, r)
-		}
-	}
-	s.held = kept
-}
-
 // settle finds what the ledger granted to earlier lives and their journal never
 // knew of, now that the ledger has all of that journal. Such a grant was never
 // told to anybody, so it is unspent: it is written down and returned.

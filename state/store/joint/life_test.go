@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"millrace/codec/unit"
+	"millrace/state/ledger"
 	"millrace/state/outbox"
 	"millrace/state/outbox/faultfs"
 	"millrace/state/store"
@@ -25,9 +26,10 @@ type bench struct {
 	node    unit.NodeID
 	floor   unit.Epoch
 
-	down    bool     // calls are not executed
-	mute    bool     // they are, and their answers lost
-	later   []func() // what After was given
+	down    bool                  // calls are not executed
+	mute    bool                  // they are, and their answers lost
+	opened  func(*outbox.Journal) // before the store has it
+	later   []func()              // what After was given
 	alarms  []error
 	replies []store.Reply
 
@@ -61,6 +63,9 @@ func (b *bench) start() {
 	var err error
 	if b.journal, err = outbox.OpenStepped(jc); err != nil {
 		b.t.Fatal(err)
+	}
+	if b.opened != nil {
+		b.opened(b.journal)
 	}
 	c := joint.Default()
 	c.Journal, c.Wall, c.Ledger, c.Counter = b.journal, jc.Wall, b.ledger.Client(b.via), b.counter.Client(b.via)
@@ -272,5 +277,31 @@ func TestLedgerAway(t *testing.T) {
 	b.wait()
 	if got := b.last(second.ID); got.Status != store.OK || b.committed() != got.Amount || !b.store.Posted() {
 		t.Fatalf("%+v, committed %v", got, b.committed())
+	}
+}
+
+// TestPostedBeforeTold: the drain may post a return before the journal's writer
+// gets to tell the store that it is on disk. It is answered all the same.
+func TestPostedBeforeTold(t *testing.T) {
+	b := newBench(t)
+	var shard *outbox.Appender // is told first, as it was there first
+	b.opened = func(j *outbox.Journal) { shard = j.NewAppender(func(uint64) { b.store.Step() }) }
+	b.start()
+	r := b.ask(600)
+	b.wait()
+	if _, err := shard.Append(&ledger.Record{
+		Kind: ledger.AccountOpened, Node: storetest.Node, Epoch: b.journal.Epoch(), Wall: storetest.Now, Account: 1, Campaign: 2, Currency: unit.USD,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	shard.Commit()
+	back := &store.ReturnRequest{
+		ID: store.OpID{Node: storetest.Node, Epoch: b.journal.Epoch(), Seq: 100}, Account: 1, Campaign: 2, Day: storetest.Day,
+		LeaseEpoch: r.ID.Epoch, Amount: 200,
+	}
+	b.store.Return(back)
+	b.wait()
+	if got := b.last(back.ID); got.Status != store.OK || b.committed() != 400 || b.store.Status().Held != 0 {
+		t.Fatalf("%+v, committed %v, %+v", got, b.committed(), b.store.Status())
 	}
 }

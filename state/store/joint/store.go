@@ -55,7 +55,7 @@ type Store struct {
 	askers   []store.OpID // wait for time, one of a shard
 
 	drain     *Drain
-	held      []store.Reply // returns that are durable and not yet posted
+	returning map[answers.Key]*returning
 	settled   bool
 	operation uint64 // number of the last record that the store itself began
 
@@ -104,7 +104,7 @@ func Open(c Config) (*Store, error) {
 	j := c.Journal
 	s := &Store{
 		cfg: c, journal: j, life: Life{j.Node(), j.Epoch()}, beginsAt: j.End(), cursor: cursor,
-		stamp: j.Recovered().Stamp, leases: map[leaseKey]unit.Nanos{}, own: map[unit.AccountID]*ledger.Balance{}, checked: map[AccountDay]unit.MonoTime{},
+		stamp: j.Recovered().Stamp, leases: map[leaseKey]unit.Nanos{}, own: map[unit.AccountID]*ledger.Balance{}, checked: map[AccountDay]unit.MonoTime{}, returning: map[answers.Key]*returning{},
 	}
 	rec := j.Recovered()
 	for i := range rec.Leases {
@@ -219,89 +219,6 @@ func (s *Store) conclude(r *store.GrantRequest, why store.Status) {
 	s.answer(reply)
 }
 
-// Return see store.BudgetStore. It needs the journal alone; the ledger learns of
-// it by the drain, and the asker when it has, so that what it asks for next may
-// be what it returned. When the ledger can't be reached, it hears at once.
-func (s *Store) Return(r *store.ReturnRequest) {
-	q := *r
-	s.locked(func() { s.giveBack(&q) })
-}
-
-func (s *Store) giveBack(r *store.ReturnRequest) {
-	if s.closed || r.ID.Epoch != s.life.Epoch {
-		return
-	}
-	s.stamp = s.stamp.Merge(r.Stamp)
-	if reply, known, now := s.answers.Repeat(answers.KeyOf(&r.ID)); known {
-		if now && !s.isHeld(&reply) {
-			s.answer(reply)
-		}
-		return
-	}
-	reply := store.Reply{
-		Op: store.OpReturn, Shard: r.ID.Shard, Epoch: r.ID.Epoch, Seq: r.ID.Seq, Stamp: s.stamp, Account: r.Account, Day: r.Day, Amount: r.Amount,
-	}
-	k := leaseKey{r.Account, r.Day, r.LeaseEpoch}
-	if r.Amount <= 0 || r.Amount > s.leases[k] {
-		reply.Status = store.Refused
-		s.answers.Keep(&reply)
-		s.answer(reply)
-		return
-	}
-	wall := s.cfg.Wall()
-	s.stamp = s.stamp.Next(wall)
-	pos, err := s.appender.Append(&ledger.Record{
-		Kind: ledger.Returned, Node: s.life.Node, Epoch: r.ID.Epoch, Shard: r.ID.Shard, Seq: r.ID.Seq, Wall: wall, Stamp: s.stamp,
-		Account: r.Account, Campaign: r.Campaign, Day: r.Day, LeaseEpoch: r.LeaseEpoch, Amount: r.Amount,
-	})
-	if err != nil {
-		s.refuse(&r.ID, store.OpReturn, store.Unavailable, r.Account, r.Day)
-		return
-	}
-	if s.leases[k] -= r.Amount; s.leases[k] == 0 {
-		delete(s.leases, k)
-	}
-	s.commitOwn(r.Account, r.Day, -r.Amount)
-	reply.Status, reply.Stamp = store.OK, s.stamp
-	s.answers.Await(&reply, pos)
-	s.appender.Commit()
-}
-
-// durable runs on the journal's writer: what is on disk is answered, returns when
-// they are posted too.
-func (s *Store) durable(pos uint64) {
-	failed := s.journal.Err() != nil
-	s.locked(func() {
-		for _, r := range s.answers.Durable(pos, failed) {
-			if r.Op == store.OpReturn && r.Status == store.OK && !s.lagging() {
-				s.held = append(s.held, r)
-				continue
-			}
-			s.answer(r)
-		}
-	})
-}
-
-// lagging: the ledger does not take the journal's records just now.
-func (s *Store) lagging() bool { return !s.begun || s.fenced || s.drain.Status().Last != nil }
-
-func (s *Store) isHeld(r *store.Reply) bool {
-	for i := range s.held {
-		if s.held[i].Seq == r.Seq && s.held[i].Shard == r.Shard {
-			return true
-		}
-	}
-	return false
-}
-
-// release answers the returns that wait for the ledger.
-func (s *Store) release() {
-	for _, r := range s.held {
-		s.answer(r)
-	}
-	s.held = s.held[:0]
-}
-
 // Step posts what the journal has, in a world without goroutines.
 func (s *Store) Step() {
 	if d := s.draining(); d != nil {
@@ -352,7 +269,7 @@ func (s *Store) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.counts
-	c.Begun, c.Fenced, c.Trouble, c.Held = s.begun, s.fenced, s.trouble, len(s.held)
+	c.Begun, c.Fenced, c.Trouble, c.Held = s.begun, s.fenced, s.trouble, s.heldReturns()
 	c.Pending = len(s.gathering)
 	if s.batch != nil {
 		c.Pending += len(s.batch.requests)
