@@ -97,12 +97,16 @@ const (
 	foreignNode  = 5
 )
 
-// audit recounts every journal from its raw bytes.
-func (w *World) audit() *auditor {
+// audit recounts every journal from its raw bytes. What the machines' books must
+// say is added up only if they are to be compared.
+func (w *World) audit(compare bool) *auditor {
 	a := &auditor{
 		w: w, posted: map[accountDay]unit.Nanos{}, total: map[unit.AccountID]unit.Nanos{},
 		leases: map[leaseKey]*leaseSums{}, lost: map[joint.Life]bool{}, stands: map[eventKey]*standing{}, foreign: map[eventKey]bool{},
-		refunds: map[eventKey]*standing{}, books: map[bookKey]*bookSums{},
+		refunds: map[eventKey]*standing{},
+	}
+	if compare {
+		a.books = map[bookKey]*bookSums{}
 	}
 	for _, l := range w.attic {
 		a.read(l.node, l.disk, l)

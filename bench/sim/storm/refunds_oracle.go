@@ -92,7 +92,7 @@ type bookSums struct{ committed, posted, refunded unit.Nanos }
 
 // book adds to what a machine's books must say.
 func (a *auditor) book(account unit.AccountID, day unit.Day, committed, posted, refunded unit.Nanos) {
-	if a.machine == nil {
+	if a.machine == nil || a.books == nil {
 		return
 	}
 	for _, d := range [2]unit.Day{0, day} {

@@ -156,11 +156,11 @@ func (w *World) conclude() (*Result, error) {
 	w.run(w.now.add(w.set.calm - watch))
 	w.history.watching = true
 	w.run(w.now.add(watch))
-	under, judged := w.audit().judgeDelivery()
+	under, judged := w.audit(false).judgeDelivery()
 	w.silent = true
 	// The last events come in; what nobody reported lapses.
 	w.run(w.now.add(2*w.set.reservationTTL + 4*time.Minute))
-	a := w.audit()
+	a := w.audit(true)
 	a.judgeHeld()
 	a.judgeBooks()
 	down := 0
@@ -186,7 +186,7 @@ func (w *World) conclude() (*Result, error) {
 			w.recover(l)
 		}
 	}
-	a = w.audit()
+	a = w.audit(false)
 	a.judgeShared()
 	a.judgeLimits()
 	a.judgeSpending()
