@@ -37,7 +37,7 @@ test: ## the README's test command
 goldens: build/goldens/made ## every loader and kernel on 94 models and 1,880,000 rows of the real trainers (needs the Python of deps)
 	MILLRACE_LONG=1 $(GO) test -count=1 -timeout 30m -run Goldens ./models/gbdt
 
-build/goldens/made: tools/train/goldens.py tools/train/requirements.txt
+build/goldens/made: tools/train/goldens.py tools/train/requirements.txt | deps
 	.venv/bin/python tools/train/goldens.py --out build/goldens
 	touch $@
 
@@ -67,10 +67,10 @@ fuzz: ## every Fuzz function, long (FUZZ_SECONDS in all, FUZZ_PATTERN chooses)
 fuzz-smoke: ## every Fuzz function, about a minute
 	.ci/fuzz 60 '$(FUZZ_PATTERN)'
 
-fleet: ## three nodes on a real Valkey, PostgreSQL and Kafka, every part broken again and again for ten minutes; then the money is counted
+fleet: deps ## three nodes on a real Valkey, PostgreSQL and Kafka, every part broken again and again for ten minutes; then the money is counted
 	MILLRACE_LONG=1 $(GO) test -count=1 -timeout 60m -v -run TestFleet ./bench/fleet
 
-bench-fleet: ## what a reservation costs here, and what three nodes at full speed cost Valkey beside a check in Lua for each request
+bench-fleet: deps ## what a reservation costs here, and what three nodes at full speed cost Valkey beside a check in Lua for each request
 	$(GO) test -run '^$$' -bench 'ReservePostOnly' -benchmem ./engine/budget
 	$(GO) test -run '^$$' -bench RoundTrips -benchtime 1x ./bench/fleet
 
@@ -101,7 +101,7 @@ bench-dsp: ## what a call to a bidder costs the caller: ours, net/http, x/net, f
 bench-explore: ## what exploration costs and brings: regret of each policy in worlds of known rates, docs/exploration.svg
 	$(GO) run ./bench/explore -svg docs/exploration.svg
 
-bench-ledger: ## the shared ledger on PostgreSQL: rows a second by batch size and its peers, grants; recovery of POSTINGS billed events (gigabytes of disk, minutes)
+bench-ledger: deps ## the shared ledger on PostgreSQL: rows a second by batch size and its peers, grants; recovery of POSTINGS billed events (gigabytes of disk, minutes)
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./bench/ledger
 	$(GO) test -count=1 -timeout 120m -v -run TestLedger/recovery ./bench/ledger -postings $(POSTINGS)
 

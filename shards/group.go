@@ -160,8 +160,8 @@ func (c *core[M]) serve(todo targetSet, budget int) {
 
 // own is the life of a shard's goroutine.
 func (s *Shard[M]) own() {
-	alarm := time.NewTimer(time.Hour)
-	alarm.Stop()
+	alarm := newAlarm()
+	defer alarm.close()
 	for {
 		// Without the turn there is nothing to do: whoever has it wakes us for
 		// what it leaves behind.
@@ -251,7 +251,7 @@ const dueRetry = 100 * time.Microsecond
 
 // park sleeps until woken or until the next timer is due. See doc.go for the
 // states and why no wake is lost.
-func (s *Shard[M]) park(alarm *time.Timer) {
+func (s *Shard[M]) park(alarm *alarm) {
 	// Everything is looked at after the store: whoever changes it later sees
 	// that we sleep.
 	s.asleep.Store(ownerAsleep)
@@ -263,7 +263,7 @@ func (s *Shard[M]) park(alarm *time.Timer) {
 			// Due: ours to fire, or just now in the hands of the holder, who
 			// may have read the clock too early.
 			again = again || idle
-			sleep = dueRetry
+			next, sleep = next.Add(dueRetry), dueRetry
 		}
 	}
 	if again {
@@ -277,11 +277,11 @@ func (s *Shard[M]) park(alarm *time.Timer) {
 		<-s.wakeup
 		return
 	}
-	alarm.Reset(sleep)
+	alarm.set(next, sleep)
 	select {
 	case <-s.wakeup:
-		alarm.Stop()
-	case <-alarm.C:
+	case <-alarm.rang:
+		alarm.heard()
 		if !s.asleep.CompareAndSwap(ownerAsleep, ownerAwake) {
 			<-s.wakeup
 		}

@@ -60,6 +60,10 @@ func (w *worker) asked(c *conn, s *stream, body []byte, compressed, accepts bool
 	w.fill(a, b, drawn)
 	if accepts && b.Gzip && len(a.body) > 0 {
 		w.body = append(w.body[:0], a.body...)
+		for len(w.body) < a.length() {
+			w.body = append(w.body, spaces[:min(len(spaces), a.length()-len(w.body))]...)
+		}
+		a.behind = 0
 		a.body, a.gzip = w.deflate.Append(a.body[:0], w.body), true
 	}
 	switch {
@@ -103,22 +107,19 @@ func (w *worker) fill(a *answer, b *Behaviour, drawn draws) {
 			a.body = append(a.body, `{"id":"cut`...)
 			a.body = a.body[:len(a.body)*2/3]
 		case a.fault == Oversized:
-			a.body = oversized(a.body)
+			a.oversize()
 		case a.bids == 0:
 			a.status, a.kind = 204, ""
 		}
 	}
 }
 
-// oversized makes a bid response too large, and leaves it a bid response.
-func oversized(body []byte) []byte {
-	if len(body) == 0 {
-		body = append(body, "{}"...)
+// oversize makes a bid response too large, and leaves it a bid response.
+func (a *answer) oversize() {
+	if len(a.body) == 0 {
+		a.body = append(a.body, "{}"...)
 	}
-	for len(body) < OversizedBytes {
-		body = append(body, "                                                                "...)
-	}
-	return body
+	a.behind = OversizedBytes - len(a.body)
 }
 
 // give does what is due: the answer, or a piece of it.
@@ -205,9 +206,6 @@ func (w *worker) take() *answer {
 
 func (w *worker) put(a *answer) {
 	body, id := a.body[:0], a.id[:0]
-	if cap(body) > 64<<10 {
-		body = nil // an oversized one
-	}
 	*a = answer{body: body, id: id}
 	w.spare = append(w.spare, a)
 }

@@ -199,17 +199,21 @@ func (c *conn) send(a *answer) bool {
 		a.begun = true
 		leave := c.close || a.fault == GoAway
 		h := http1.Head{ContentType: []byte(a.kind), RetryAfterSeconds: a.retry, Gzip: a.gzip, Close: leave}
-		c.out = http1.AppendHead(c.out, a.status, len(a.body), &h)
+		c.out = http1.AppendHead(c.out, a.status, a.length(), &h)
 		c.close = leave
 	}
-	part := a.body[a.sent:]
+	most := a.length()
 	if a.fault == SlowDrip {
-		part = part[:min(len(part), 1)]
+		most = min(1, most)
 	}
-	c.out = append(c.out, part...)
-	a.sent += len(part)
+	for most > 0 && a.sent < a.length() {
+		part := a.piece(most)
+		c.out = append(c.out, part...)
+		a.sent += len(part)
+		most -= len(part)
+	}
 	c.w.mark(c)
-	if a.sent < len(a.body) {
+	if a.sent < a.length() {
 		return false
 	}
 	c.pending = nil

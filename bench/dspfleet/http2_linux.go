@@ -385,28 +385,28 @@ func (c *conn) sendStream(a *answer) bool {
 	if !a.begun {
 		a.begun = true
 		flags := http2.FlagHeadersEndHeaders
-		if len(a.body) == 0 {
+		if a.length() == 0 {
 			flags |= http2.FlagHeadersEndStream
 		}
 		c.append(http2.FrameHeaders, flags, s.id, c.head(a))
 	}
-	for a.sent < len(a.body) {
-		n := min(int64(len(a.body)-a.sent), frameMax, h.window, s.window)
+	for a.sent < a.length() {
+		n := min(int64(a.length()-a.sent), frameMax, h.window, s.window)
 		if a.fault == SlowDrip {
 			n = min(n, 1)
 		}
 		if n <= 0 {
 			return false
 		}
+		part := a.piece(int(n))
 		var flags http2.Flags
-		if a.sent+int(n) == len(a.body) {
+		if a.sent += len(part); a.sent == a.length() {
 			flags = http2.FlagDataEndStream
 		}
-		c.append(http2.FrameData, flags, s.id, a.body[a.sent:a.sent+int(n)])
-		a.sent += int(n)
-		h.window -= n
-		s.window -= n
-		if a.fault == SlowDrip && a.sent < len(a.body) {
+		c.append(http2.FrameData, flags, s.id, part)
+		h.window -= int64(len(part))
+		s.window -= int64(len(part))
+		if a.fault == SlowDrip && a.sent < a.length() {
 			return false
 		}
 	}

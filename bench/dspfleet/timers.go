@@ -1,5 +1,7 @@
 package dspfleet
 
+import "bytes"
+
 // answer is one request on its way to being answered. Pooled by the worker;
 // held by its stream (HTTP/2) or connection (HTTP/1.1), and by the timers while
 // it waits.
@@ -16,12 +18,27 @@ type answer struct {
 	retry    int
 	gzip     bool
 	body     []byte
-	sent     int // of body, dripping
+	behind   int // spaces that follow body, of an oversized answer
+	sent     int // of body and what follows
 	begun    bool
 	bids     int
 	id       []byte
 	gone     bool // nobody waits for it any more
 	waiting  bool // among the timers
+}
+
+// length of what is sent behind the head.
+func (a *answer) length() int { return len(a.body) + a.behind }
+
+// spaces are what makes an answer too large; nobody keeps 5 MB for each.
+var spaces = bytes.Repeat([]byte(" "), 64<<10)
+
+// piece is what is sent next, n bytes at most.
+func (a *answer) piece(n int) []byte {
+	if a.sent < len(a.body) {
+		return a.body[a.sent:min(a.sent+n, len(a.body))]
+	}
+	return spaces[:min(n, a.length()-a.sent, len(spaces))]
 }
 
 // timers is a heap of answers by the time they are due; equal times in the

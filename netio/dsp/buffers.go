@@ -14,7 +14,7 @@ type buffers struct {
 const (
 	bufferShift   = 11
 	bufferClasses = 8       // 2 KiB to 32 MiB
-	bufferKeep    = 4 << 20 // bytes of each class kept for reuse; beyond, the collector has them
+	bufferKeep    = 8 << 20 // bytes of each class kept for reuse, 64 auctions with 50 small answers each; beyond, the collector has them
 )
 
 func bufferClass(n int) int {

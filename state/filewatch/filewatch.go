@@ -1,5 +1,5 @@
 // Package filewatch tells when a configuration file has changed and kept still
-// since.
+// since (File), and holds what the last good one of them was made into (Holder).
 //
 //	file unchanged ──Poll──► looks different ──Settle──► kept still ──► changed
 //	      ▲                        ▲    still changing ──┘                 │

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package shards
+
+func (a *alarm) precise() bool { return false }
