@@ -36,10 +36,10 @@ func (d *Desk) Observe(c *Collector, i int, r *Result, now unit.MonoTime) {
 	if r.Outcome != Refused && (says == breaker.Well || !choice.Probe) {
 		d.learn(c, choice, x, r)
 	}
-	switch {
-	case says == breaker.Ill && x.circuit.State() == breaker.Closed:
+	switch says {
+	case breaker.Ill:
 		x.news.add(nIll, 1)
-	case says == breaker.Well:
+	case breaker.Well:
 		x.news.add(nWell, 1)
 	}
 	d.feed(choice.Partner, x, r, &s, now)

@@ -195,9 +195,7 @@ func (b *Breaker) Observe(cfg *Config, s *Sample, now unit.MonoTime) {
 		b.move(cfg, now)
 		b.window[b.part].add(cfg, s)
 		b.rows.add(cfg, s, now)
-		if cause := b.judge(cfg); cause != None {
-			b.opens(cfg, cause, now)
-		}
+		b.decide(cfg, now)
 	case b.state == HalfOpen && s.Probe:
 		b.probes.add(cfg, s)
 		if s.Silent && !s.Error && b.sent > 0 {
@@ -205,6 +203,13 @@ func (b *Breaker) Observe(cfg *Config, s *Sample, now unit.MonoTime) {
 		}
 		b.verdict(cfg, now)
 	} // else it was sent before the circuit opened, and says nothing new
+}
+
+// decide opens a closed circuit that has to be.
+func (b *Breaker) decide(cfg *Config, now unit.MonoTime) {
+	if cause := b.judge(cfg); cause != None {
+		b.opens(cfg, cause, now)
+	}
 }
 
 // sum is what the window holds.

@@ -21,6 +21,7 @@ import (
 type rows struct {
 	failed, slow, lies row
 	node               row  // of whatever kind, on all shards
+	told               bool // some of node's were other shards'
 	silent             bool // the last of failed was given up early
 }
 
@@ -57,7 +58,7 @@ func (r *rows) add(cfg *Config, s *Sample, now unit.MonoTime) {
 	case Ill:
 		r.node.add(1, gap, now)
 	case Well:
-		r.node.n = 0
+		r.node.n, r.told = 0, false
 	}
 	switch {
 	case s.Latency >= cfg.P95:
@@ -86,6 +87,8 @@ func (r *rows) judge(cfg *Config, n *count) Cause {
 		return Slow
 	case n.offers < cfg.offers() && r.lies.n >= need:
 		return Lies
+	case all < cfg.Calls && r.told && r.node.n >= need:
+		return Others
 	}
 	return None
 }
@@ -103,7 +106,7 @@ const (
 // Says is what a call says.
 func (c *Config) Says(s *Sample) Verdict {
 	switch {
-	case s.Error || s.Latency >= c.P95 || s.Bids > 0 && s.Lies >= s.Bids:
+	case s.Error || s.Doubt >= 1 || s.Latency >= c.P95 || s.Bids > 0 && s.Lies >= s.Bids:
 		return Ill
 	case s.Silent:
 		return Nothing
@@ -117,16 +120,13 @@ func (b *Breaker) Told(cfg *Config, well, ill uint32, now unit.MonoTime) {
 	if b.state != Closed {
 		return
 	}
-	if well > 0 {
-		b.rows.node.n = 0
-		return
-	}
-	if ill == 0 {
-		return
-	}
-	b.rows.node.add(1, cfg.gap(), now)
-	b.move(cfg, now)
-	if n := b.sum(); n.calls+n.neutral < cfg.Calls && b.rows.node.n >= float32(cfg.Row) {
-		b.opens(cfg, Others, now)
+	switch r := &b.rows; {
+	case well > 0:
+		r.node.n, r.told = 0, false
+	case ill > 0:
+		r.node.add(1, cfg.gap(), now)
+		r.told = true
+		b.move(cfg, now)
+		b.decide(cfg, now)
 	}
 }

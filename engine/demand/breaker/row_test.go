@@ -180,6 +180,16 @@ func TestShardsShareRows(t *testing.T) {
 	if b.State() != Open || b.Cause() != Others {
 		t.Errorf("%v for %v", b.State(), b.Cause())
 	}
+	// Its own failure is the fifth as well as another's.
+	b = Breaker{}
+	for i := range 4 {
+		b.Told(&config, 0, 1, unit.MonoTime(i)*unit.MonoTime(time.Second))
+	}
+	s := hanging()
+	b.Observe(&config, &s, unit.MonoTime(4*time.Second))
+	if b.State() != Open || b.Cause() != Others {
+		t.Errorf("%v for %v after its own", b.State(), b.Cause())
+	}
 }
 
 // Probes that end early say nothing: who takes sixty milliseconds where auctions
