@@ -235,9 +235,12 @@ func (a *auditor) judgeLine(n *node, what string, account unit.AccountID, day un
 }
 
 // judgeSpent: what the brokers of a node take for spent is what its journal says (I1).
-// Of a day it is what the pacer goes by, which a clock that was wrong may have sent
-// to another day and back, where it begins anew.
+// What a day has spent is for the pacer, and is kept from when the day begins: of a
+// machine whose clock was wrong there may be postings that came before.
 func (a *auditor) judgeSpent(n *node, spent map[unit.AccountID]budget.Balance) {
+	if n.sim == nil {
+		return
+	}
 	for id, l := range a.w.limits {
 		have, ever, day := spent[id], unit.Nanos(0), unit.Nanos(0)
 		if s := a.books[bookKey{n, id, 0}]; s != nil {
