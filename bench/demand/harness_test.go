@@ -29,7 +29,7 @@ type world struct {
 // everyTime gives bidders all the time a busy machine takes: no call is given
 // up, no circuit opens, everybody is asked.
 const everyTime = "deadlines: {hard: 2s, tmax: 5s, margin: 10, soft: []}\nhealth: {healthy: 0}\nstage: {down: 10s}\nexplore: {share: 0}\n" +
-	"breaker: {errors: 1, invalid: 1, p95: 1m, calls: 1000000}\n"
+	"breaker: {errors: 1, invalid: 1, p95: 1m, calls: 1000000, row: 1000000}\n"
 
 // newWorld starts both. The node has a catalog of which nothing is eligible.
 func newWorld(t *testing.T, c dspfleet.Config, demand string) *world {

@@ -58,7 +58,7 @@ func scale(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 
 // everybody is asked and waited for, however busy the machine: what is measured
 // is the cost of all answers.
-const everybody = "deadlines: {hard: 1s, tmax: 2s, margin: 10, soft: []}\nhealth: {healthy: 0}\nstage: {down: 10s}\nbreaker: {errors: 1, invalid: 1, p95: 10s, calls: 1000000}\n"
+const everybody = "deadlines: {hard: 1s, tmax: 2s, margin: 10, soft: []}\nhealth: {healthy: 0}\nstage: {down: 10s}\nbreaker: {errors: 1, invalid: 1, p95: 10s, calls: 1000000, row: 1000000}\n"
 
 func scaleOf(ctx context.Context, o *options, k int, stderr io.Writer) (row scaleRow, err error) {
 	p := o.plan(k)

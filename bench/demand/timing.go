@@ -59,7 +59,7 @@ func timingOf(ctx context.Context, o *options, k int, breakers bool, stderr io.W
 	t.What = fmt.Sprintf("%d bidders, %d hang, all defaults", k, hanging)
 	if !breakers {
 		t.What = fmt.Sprintf("%d bidders, %d hang, no breaker, no soft cut-off", k, hanging)
-		p.demand = "deadlines: {margin: 10, tmax: 500ms, soft: []}\nhealth: {healthy: 0}\nstage: {down: 10s}\nbreaker: {errors: 1, invalid: 1, p95: 10s, calls: 1000000}\n"
+		p.demand = "deadlines: {margin: 10, tmax: 500ms, soft: []}\nhealth: {healthy: 0}\nstage: {down: 10s}\nbreaker: {errors: 1, invalid: 1, p95: 10s, calls: 1000000, row: 1000000}\n"
 	}
 	p.change = func(c *dspfleet.Config) error {
 		for i := range hanging {

@@ -276,3 +276,31 @@ type answering struct {
 	id string
 	x  *serve.Context
 }
+
+// TestRefusedCostsNoBudget: a call that the pool does not take leaves the bidder's
+// cap as it was; one that it takes is counted.
+func TestRefusedCostsNoBudget(t *testing.T) {
+	for _, c := range []struct {
+		refused dsp.Refused
+		want    int
+	}{{dsp.RefusedBusy, 10}, {dsp.Accepted, 2}} {
+		sent := 0
+		w := world(t, Config{Shards: 1, Catalog: compile(t, catalog(line{id: "a", attrs: "price: 2"})),
+			Demand: book(t, demandHead+partner("p", ", qps: 10")),
+			Respond: func(_ unit.ShardID, _ dsp.EndpointID, _ []byte) Reply {
+				sent++
+				return Reply{Refused: c.refused, After: time.Millisecond, Outcome: dsp.Answered, Status: 204}
+			}})
+		for i := range 10 {
+			w.Ask(fmt.Appendf(nil, `{"id":"r%d",%s}`, i, plainImp))
+		}
+		w.Settle()
+		if sent != c.want {
+			t.Errorf("%v: %d calls of ten requests at once, want %d of a cap of 10 a second", c.refused, sent, c.want)
+		}
+		w.Advance(time.Second)
+		if err := w.UnderWay(); err != nil {
+			t.Error(err)
+		}
+	}
+}

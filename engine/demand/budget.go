@@ -42,6 +42,14 @@ func (b *budget) spend(units int64) {
 	}
 }
 
+// back returns what a call took that never left, wants being what it wanted.
+func (b *budget) back(units, wants int64) {
+	if b.cap > 0 {
+		b.level = min(b.level+units*millionths, b.burst)
+	}
+	b.wanted = max(b.wanted-wants, 0)
+}
+
 // set gives the budget another cap.
 func (b *budget) set(cap, least int64, shards int) {
 	if b.cap == cap && b.least == least {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"millrace/codec/unit"
+	"millrace/engine/demand/breaker"
 )
 
 // A cap of the node holds in every window, whatever the shards' traffic is and
@@ -122,5 +123,58 @@ func TestDividedIsNeverMore(t *testing.T) {
 		if sum > b.cap || sum < b.cap-int64(2*shards) {
 			t.Fatalf("%d of %d divided among %d", sum, b.cap, shards)
 		}
+	}
+}
+
+// What the pool would not take costs nothing: calls, bytes of the partner, bytes of
+// the node; and is given back once, whoever tells of it twice. What a bidder had
+// but did not look at was sent.
+func TestUnsentIsGivenBackOnce(t *testing.T) {
+	r := requestOf(t, bannerRequest)
+	d := newDesk(t, fleet(2, "budget: {egress: 1MiB}\nexplore: {share: 0}", func(int) string { return ", qps: 20, egress: 100KiB" }))
+	levels := func() (l [5]int64) {
+		for i := range 2 {
+			l[2*i], l[2*i+1] = d.who[i].calls.level, d.who[i].bytes.level
+		}
+		l[4] = d.egress.level
+		return l
+	}
+	plan := func() *Collector {
+		if p := d.Plan(&Ask{Request: r, Size: 1500, Arrived: 1, Now: 1, Wall: wall}); len(p.Choices) != 2 {
+			t.Fatalf("%d of 2 asked", len(p.Choices))
+		}
+		c := new(Collector)
+		c.Begin(d, 1)
+		return c
+	}
+	full := levels()
+	for range 100 { // many more than a bucket holds
+		c := plan()
+		spent := levels()
+		for range 3 {
+			for i := range 2 {
+				d.Observe(c, i, &Result{Outcome: Refused, Unsent: true}, 1)
+			}
+		}
+		if l := levels(); l != full || spent == full {
+			t.Fatalf("%v given back of %v, spent %v", l, full, spent)
+		}
+		c.End(d, 1)
+		if l := levels(); l != full {
+			t.Fatalf("%v at the end of %v", l, full)
+		}
+		d.who[0].circuit, d.who[1].circuit = breaker.Breaker{}, breaker.Breaker{} // of another test
+		d.circuits(1)
+	}
+	if n := d.who[0].calls.wanted + d.who[0].bytes.wanted + d.egress.wanted; n != 0 {
+		t.Errorf("%d units are still wanted", n)
+	}
+	c := plan()
+	spent := levels()
+	d.Observe(c, 0, &Result{Outcome: Refused}, 1)
+	d.Observe(c, 1, &Result{Outcome: Answered}, 1)
+	d.Observe(c, 1, &Result{Outcome: Refused, Unsent: true}, 1) // it had ended
+	if l := levels(); l != spent {
+		t.Errorf("%v given back of %v for calls that were sent", l, spent)
 	}
 }

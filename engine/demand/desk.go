@@ -98,6 +98,7 @@ type partner struct {
 	timeout time.Duration
 	p95     time.Duration // Longest if not known
 	health  Health
+	demoted bool    // its score fell below the limit, and is not well above it again
 	win     float32 // share of its bids that win
 	worth   float32 // what a call brought, on the whole
 	calls   budget

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"millrace/codec/unit"
-	"millrace/engine/demand/breaker"
 	"millrace/engine/demand/partners"
 	"millrace/engine/demand/sketch"
 )
@@ -18,6 +16,8 @@ const (
 	nWins
 	nOffers  // bids that stood
 	nValue   // of what was won, in thousandths of CPM
+	nWell    // calls that say that the partner is well, for other shards' circuits
+	nIll     // and that it isn't
 	nAsked   // impressions, one for each class
 	_        // …
 	_        //
@@ -67,17 +67,25 @@ func (n *news) add(i int, v uint32) {
 }
 
 // memoryCalls bounds how many calls are remembered: who is asked ten thousand
-// times a second need not be judged by an hour of it, and would, once it is
-// asked only now and then, never be seen to have changed.
-const memoryCalls = 10_000
+// times a second need not be judged by an hour of it. Of who is demoted fewer are,
+// since it is asked only now and then, and would else not be seen to have changed
+// before most of what was remembered is forgotten.
+const (
+	memoryCalls        = 10_000
+	demotedMemoryCalls = 500
+)
 
 // decay forgets a period's part of everything.
 func (d *Desk) decay() {
 	f := float32(math.Exp2(-period.Seconds() / d.cfg.HalfLife.Seconds()))
 	fast := float32(math.Exp2(-period.Seconds() / d.cfg.LatencyHalfLife.Seconds()))
 	for _, p := range d.book.Order {
-		l := &d.who[p].learned
-		f := min(f, memoryCalls/max(l.n[nCalls], 1))
+		x := &d.who[p]
+		l, most := &x.learned, float32(memoryCalls)
+		if x.demoted {
+			most = demotedMemoryCalls
+		}
+		f := min(f, most/max(l.n[nCalls], 1))
 		for i := range l.n {
 			l.n[i] *= f
 		}
@@ -246,78 +254,6 @@ func (d *Desk) value(p partners.ID) {
 	}
 }
 
-// Health is a partner's score and its four parts, each from 0 to 1.
-type Health struct {
-	Score                         float32
-	Latency, BidRate, Win, Income float32
-}
-
-// Weights of the parts.
-const (
-	latencyWeight = 0.3
-	bidWeight     = 0.25
-	winWeight     = 0.25
-	valueWeight   = 0.2
-)
-
-// against is x measured by what is usual: 0 for nothing, a half for the usual.
-func against(x, usual float32) float32 {
-	if x+usual == 0 {
-		return 0.5
-	}
-	return x / (x + usual)
-}
-
-// healths scores everybody.
-func (d *Desk) healths() {
-	pool := &d.tables.pool
-	bid, win := share(pool.n[nBids], pool.n[nCalls], 0, 0), share(pool.n[nWins], pool.n[nOffers], 0, 0)
-	worth := share(pool.n[nValue], pool.n[nCalls], 0, 0) * 1000
-	usual := d.usualLatency()
-	d.healthy = partners.Set{}
-	for _, p := range d.book.Order {
-		x := &d.who[p]
-		h, n := &x.health, &x.learned.n
-		switch {
-		case x.p95 < sketch.Longest:
-			h.Latency = d.speed(x.p95)
-		case x.learned.lat.Calls() >= sureCalls:
-			h.Latency = 0 // more than one in twenty is never seen to be answered
-		default:
-			h.Latency = usual
-		}
-		h.BidRate = against(share(n[nBids], n[nCalls], pool.n[nBids], pool.n[nCalls]), bid)
-		h.Win = against(x.win, win)
-		h.Income = against(x.worth, worth)
-		h.Score = latencyWeight*h.Latency + bidWeight*h.BidRate + winWeight*h.Win + valueWeight*h.Income
-		if float64(h.Score) >= d.book.Settings.Healthy {
-			d.healthy.Add(p)
-		}
-	}
-}
-
-// speed is the score of a p95.
-func (d *Desk) speed(p95 time.Duration) float32 {
-	s := &d.book.Settings
-	return min(max(float32(s.Slow-p95)/float32(s.Slow-s.Fast), 0), 1)
-}
-
-// usualLatency is the mean score of those whose p95 is known, for those whose
-// is not; 1 if nobody's is.
-func (d *Desk) usualLatency() float32 {
-	sum, n := float32(0), 0
-	for _, p := range d.book.Order {
-		if x := &d.who[p]; x.p95 < sketch.Longest {
-			sum += d.speed(x.p95)
-			n++
-		}
-	}
-	if n == 0 {
-		return 1
-	}
-	return sum / float32(n)
-}
-
 // rank orders partners by what they bring on the whole, so that the order of a
 // request, which is much the same, is found by few exchanges.
 func (d *Desk) rank() {
@@ -339,104 +275,4 @@ func (d *Desk) weight(p partners.ID) (sum float32) {
 		sum += d.tables.gain[c][0][p]
 	}
 	return sum
-}
-
-// Observe takes what a call of a collection came to: no more is to be expected
-// of it.
-func (d *Desk) Observe(c *Collector, i int, r *Result, now unit.MonoTime) {
-	c.pending &^= 1 << i
-	choice := &c.choices[i]
-	x := d.partner(c, choice.Partner)
-	if x == nil {
-		return
-	}
-	x.counts.note(r)
-	if r.Sent > 0 {
-		x.bytes.spend(int64(r.Sent) - int64(c.size))
-		d.egress.spend(int64(r.Sent) - int64(c.size))
-	}
-	if r.Outcome != Refused {
-		d.learn(c, choice, x, r)
-	}
-	d.feed(choice, x, r, now)
-}
-
-// partner is that of a collection, nil if its place is another's by now.
-func (d *Desk) partner(c *Collector, p partners.ID) *partner {
-	if c.book == nil || int(p) >= len(d.who) || d.who[p].name != c.book.Partners[p].Name {
-		return nil
-	}
-	return &d.who[p]
-}
-
-// learn counts a call that was sent.
-func (d *Desk) learn(c *Collector, choice *Choice, x *partner, r *Result) {
-	n := &x.news
-	at, bucket := latAt, sketch.Bucket(r.Latency)
-	switch {
-	case r.Outcome == Timeout || r.Outcome == Cancelled:
-		at += 2 * sketch.Buckets
-	case r.Outcome == Answered && r.Bids > r.Lies:
-		n.add(nBids, 1)
-	default: // an error is an answer of a kind: nothing more will come
-		at += sketch.Buckets
-	}
-	n.add(at+bucket, 1)
-	n.add(nCalls, 1)
-	for i := range c.imps {
-		if choice.Imps.Has(i) {
-			n.add(nAsked+int(c.classes[i]), 1)
-		}
-	}
-}
-
-// feed tells the circuit.
-func (d *Desk) feed(choice *Choice, x *partner, r *Result, now unit.MonoTime) {
-	cfg := &d.book.Settings.Breaker
-	s := breaker.Sample{Latency: r.Latency, Bids: uint32(r.Bids), Lies: uint32(r.Lies), Probe: choice.Probe}
-	switch r.Outcome {
-	case Answered:
-	case Cancelled:
-		// Given up early says nothing; given up after its p95 it was late.
-		s.Silent, s.Error = true, x.p95 < sketch.Longest && r.Latency > x.p95
-	case Timeout:
-		s.Silent, s.Error = true, true
-	default:
-		s.Error = true
-	}
-	x.circuit.Observe(cfg, &s, now)
-	if r.Outcome == Limited {
-		after := r.RetryAfter
-		if after <= 0 {
-			after = cfg.OpenMin
-		}
-		if until, changed := x.circuit.Hold(after, now); changed {
-			d.tellHold(choice.Partner, until)
-		}
-	}
-	d.note(choice.Partner, &x.circuit)
-}
-
-// Bid takes the best bid of a call on an impression that stood, at its worth:
-// adjusted, in the auction's currency.
-func (d *Desk) Bid(c *Collector, i, imp int, price unit.CPMMicros) {
-	x := d.partner(c, c.choices[i].Partner)
-	if x == nil || imp >= c.imps {
-		return
-	}
-	x.counts.Offers++
-	x.news.add(nOffers, 1)
-	x.news.add(pricesAt+int(c.classes[imp])*sketch.PriceBuckets+sketch.PriceBucket(price), 1)
-}
-
-// Won takes a bid that won its auction, and what it is worth.
-func (d *Desk) Won(c *Collector, i int, price unit.CPMMicros) {
-	x := d.partner(c, c.choices[i].Partner)
-	if x == nil {
-		return
-	}
-	x.counts.Wins++
-	x.counts.Value += price
-	x.news.add(nWins, 1)
-	x.news.add(nValue, uint32(min(max(price, 0)/1000, math.MaxUint32)))
 }

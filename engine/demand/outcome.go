@@ -43,6 +43,8 @@ type Result struct {
 	Latency time.Duration
 	// Sent is how many bytes went out; 0 keeps what Plan reckoned.
 	Sent int
+	// Unsent: it never left. What it took of the budgets is given back.
+	Unsent bool
 	// RetryAfter of a Limited answer, 0 if it named none.
 	RetryAfter time.Duration
 	// Bids in the answer, and those of them that break a rule: see Lies.

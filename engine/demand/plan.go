@@ -147,7 +147,8 @@ func (d *Desk) sorted() int {
 	tier2.And(d.book.Near())
 	demoted := tier2
 	demoted.AndNot(&d.healthy)
-	tier2.And(&d.healthy)
+	demoted.AndNot(&d.probing) // few calls, and they tell more than its past
+	tier2.AndNot(&demoted)
 	tier1 := *d.book.Tier(1)
 	tier1.And(&who)
 	chosen := tier1
@@ -228,7 +229,7 @@ func (d *Desk) ask(a *Ask, p partners.ID, explore bool) {
 		return
 	}
 	if d.probing.Has(p) {
-		if c.Probe = x.circuit.Probe(&d.book.Settings.Breaker); !c.Probe {
+		if c.Probe = x.circuit.Probe(&d.book.Settings.Breaker, a.Now); !c.Probe {
 			x.counts.Skipped[CircuitOpen]++
 			return
 		}

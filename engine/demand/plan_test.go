@@ -75,7 +75,7 @@ func (x *naive) plan(a *Ask) (choices []Choice) {
 			}
 		}
 		switch {
-		case q.Tier == 1 || q.Tier == 2 && q.Near && float64(d.who[p].health.Score) >= s.Healthy || q.Tier == 3 && m.Premium:
+		case q.Tier == 1 || q.Tier == 2 && q.Near && (!d.who[p].demoted || d.who[p].circuit.State() == breaker.HalfOpen) || q.Tier == 3 && m.Premium:
 			list = append(list, entry{q, value})
 		case q.Tier == 2 && q.Near:
 			left = append(left, p)
@@ -145,7 +145,7 @@ func (x *naive) ask(a *Ask, m *partners.Match, p *partners.Partner, value float3
 	}
 	out := Choice{Partner: p.ID, Explore: explore, TMax: int32(theirs / time.Millisecond), Deadline: deadline, Value: value}
 	if circuit.State() == breaker.HalfOpen {
-		if out.Probe = circuit.Probe(&s.Breaker); !out.Probe {
+		if out.Probe = circuit.Probe(&s.Breaker, a.Now); !out.Probe {
 			return nil, false
 		}
 		x.probes[p.ID] = circuit

@@ -99,6 +99,11 @@ func (d *Desk) Handle(m *Message, now unit.MonoTime) {
 	switch m.Op {
 	case opNews:
 		d.add(m)
+		if m.At == 0 {
+			c := &d.who[m.Partner].circuit
+			c.Told(&d.book.Settings.Breaker, m.N[nWell], m.N[nIll], now)
+			d.note(m.Partner, c)
+		}
 	case opHold:
 		c := &d.who[m.Partner].circuit
 		c.Hold(unit.MonoTime(m.get(0)).Sub(now), now)

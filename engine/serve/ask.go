@@ -111,7 +111,7 @@ func (f *fanout) call() *call {
 func (c *Core) send(a *parked, plan *demand.Plan, i int) {
 	f, choice := c.demand, &plan.Choices[i]
 	k := f.call()
-	k.of, k.choice, k.back, k.answer, k.outcome = a, i, false, openrtb.NoBid, demand.Cancelled
+	k.of, k.choice, k.back, k.unsent, k.answer, k.outcome = a, i, false, false, openrtb.NoBid, demand.Cancelled
 	k.partner, k.buyer = plan.Book.Partner(choice.Partner), &f.buyers[choice.Partner]
 	k.sent(f.desk.Edit(&f.ask, i))
 	k.verdicts, k.lost, k.groups = k.verdicts[:0], k.lost[:0], k.groups[:0]
@@ -131,7 +131,7 @@ func (c *Core) send(a *parked, plan *demand.Plan, i int) {
 		a.open++
 		return
 	}
-	k.back, k.Response = true, nil
+	k.back, k.unsent, k.Response = true, true, nil
 	c.ended(k, demand.Refused)
 }
 

@@ -150,7 +150,7 @@ func (c *Core) ended(k *call, o demand.Outcome) {
 	k.outcome = o
 	c.count(c.m.callsEnded[o])
 	r := &f.result
-	*r = demand.Result{Outcome: o, Latency: c.latency(k, o), RetryAfter: k.RetryAfter, Bids: len(k.verdicts)}
+	*r = demand.Result{Outcome: o, Latency: c.latency(k, o), RetryAfter: k.RetryAfter, Bids: len(k.verdicts), Unsent: k.unsent}
 	for i := range k.verdicts {
 		if demand.Lies(k.verdicts[i].Reason) {
 			r.Lies++

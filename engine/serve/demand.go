@@ -115,6 +115,7 @@ type call struct {
 	buyer   *buyer
 	choice  int
 	back    bool
+	unsent  bool // the pool did not take it
 	answer  openrtb.Answer
 	outcome demand.Outcome
 	// edit is what this bidder was sent: its bids are held against it.

@@ -18,6 +18,8 @@ type Config struct {
 	// Window is how far back is looked, Calls how many must be in it.
 	Window time.Duration
 	Calls  uint32
+	// Row is how many in a row open a circuit whose window holds fewer.
+	Row uint32
 	// OpenMin and OpenMax bound how long a circuit stays open.
 	OpenMin, OpenMax time.Duration
 	// Probes is how many calls decide whether it closes.
@@ -41,7 +43,7 @@ func (s State) String() string { return stateNames[s] }
 // Cause of the last opening.
 type Cause uint8
 
-// Causes.
+// Causes. Others: what other shards' calls came to.
 const (
 	None Cause = iota
 	Errors
@@ -50,9 +52,10 @@ const (
 	Silent
 	RetryAfter
 	ProbesBad
+	Others
 )
 
-var causeNames = [...]string{"none", "errors", "slow", "lies", "silent", "retry-after", "probes"}
+var causeNames = [...]string{"none", "errors", "slow", "lies", "silent", "retry-after", "probes", "others"}
 
 func (c Cause) String() string { return causeNames[c] }
 
@@ -61,6 +64,9 @@ type Sample struct {
 	// Error: it failed. Silent: there was no answer, whether that is an error or
 	// not: it may have been given up early.
 	Error, Silent bool
+	// Doubt is how much of an error the silence of a call is that was given up too
+	// early to be one: 0 where who is well would have said nothing yet either.
+	Doubt float32
 	// Latency, or how long it was waited for.
 	Latency time.Duration
 	// Bids and Lies, of those, that break the rules.
@@ -76,24 +82,26 @@ const parts = 8
 // sooner.
 const retryMax = time.Hour
 
-// lostAfter is when probes without a verdict are sent again.
+// lostAfter is when probes are sent again of which nothing was heard, after the
+// last was sent.
 const lostAfter = 10 * time.Second
 
-type count struct{ calls, errors, silent, neutral, slow, bidding, bids, lies uint32 }
+type count struct{ calls, errors, silent, neutral, slow, bidding, offers, liars, bids, lies uint32 }
 
 // Breaker is one circuit. The zero Breaker is closed.
 type Breaker struct {
 	state State
 	cause Cause
-	at    unit.MonoTime // of the last change of state
+	at    unit.MonoTime // of the last change of state; half open, of the last probe
 	until unit.MonoTime // open until
 	open  time.Duration // how long the last opening was; 0 = forgotten
 
 	part    int
 	began   unit.MonoTime // of the part
 	window  [parts]count
+	rows    rows
 	probes  count
-	sent    uint32 // probes
+	sent    uint32 // probes, but for those whose results say nothing
 	openeds uint64
 }
 
@@ -110,11 +118,12 @@ func (b *Breaker) Until() unit.MonoTime { return b.until }
 func (b *Breaker) Opened() uint64 { return b.openeds }
 
 // Probe asks for leave to send a probe through a half-open circuit.
-func (b *Breaker) Probe(cfg *Config) bool {
+func (b *Breaker) Probe(cfg *Config, now unit.MonoTime) bool {
 	if b.state != HalfOpen || b.sent >= cfg.Probes {
 		return false
 	}
 	b.sent++
+	b.at = now
 	return true
 }
 
@@ -127,7 +136,7 @@ func (b *Breaker) Tick(cfg *Config, now unit.MonoTime) {
 		b.state, b.at = HalfOpen, now
 		b.probes, b.sent = count{}, 0
 	case b.state == HalfOpen && b.sent >= cfg.Probes && now.Sub(b.at) >= lostAfter:
-		b.at, b.probes, b.sent = now, count{}, 0
+		b.at, b.sent = now, b.probes.calls
 	case b.state == Closed && b.open > 0 && now.Sub(b.at) >= b.open:
 		b.open = 0
 	}
@@ -169,6 +178,12 @@ func (c *count) add(cfg *Config, s *Sample) {
 	if s.Bids > s.Lies {
 		c.bidding++
 	}
+	if s.Bids > 0 {
+		c.offers++
+	}
+	if s.Lies > 0 {
+		c.liars++
+	}
 	c.bids += s.Bids
 	c.lies += s.Lies
 }
@@ -179,18 +194,26 @@ func (b *Breaker) Observe(cfg *Config, s *Sample, now unit.MonoTime) {
 	case b.state == Closed:
 		b.move(cfg, now)
 		b.window[b.part].add(cfg, s)
-		if cause := b.judge(cfg); cause != None {
-			b.opens(cfg, cause, now)
-		}
+		b.rows.add(cfg, s, now)
+		b.decide(cfg, now)
 	case b.state == HalfOpen && s.Probe:
 		b.probes.add(cfg, s)
+		if s.Silent && !s.Error && b.sent > 0 {
+			b.sent-- // another may be sent in its place
+		}
 		b.verdict(cfg, now)
 	} // else it was sent before the circuit opened, and says nothing new
 }
 
-// judge is what opens a closed circuit.
-func (b *Breaker) judge(cfg *Config) Cause {
-	var n count
+// decide opens a closed circuit that has to be.
+func (b *Breaker) decide(cfg *Config, now unit.MonoTime) {
+	if cause := b.judge(cfg); cause != None {
+		b.opens(cfg, cause, now)
+	}
+}
+
+// sum is what the window holds.
+func (b *Breaker) sum() (n count) {
 	for i := range b.window {
 		w := &b.window[i]
 		n.calls += w.calls
@@ -199,25 +222,35 @@ func (b *Breaker) judge(cfg *Config) Cause {
 		n.neutral += w.neutral
 		n.slow += w.slow
 		n.bidding += w.bidding
+		n.offers += w.offers
+		n.liars += w.liars
 		n.bids += w.bids
 		n.lies += w.lies
 	}
+	return n
+}
+
+// judge is what opens a closed circuit.
+func (b *Breaker) judge(cfg *Config) Cause {
+	n := b.sum()
 	all := n.calls + n.neutral
 	switch {
 	case n.calls >= cfg.Calls && float64(n.errors) >= cfg.Errors*float64(n.calls):
 		return Errors
 	case all >= cfg.Calls && n.silent == all:
 		return Silent
-	case all >= max(cfg.Calls, slowCalls) && 20*n.slow > all && n.slow >= n.bidding:
+	case all >= cfg.slowCalls() && 20*n.slow > all && n.slow >= n.bidding:
 		return Slow
-	case n.bids >= max(cfg.Calls/4, 5) && float64(n.lies) >= cfg.Invalid*float64(n.bids):
+	case n.offers >= cfg.offers() && float64(n.lies) >= cfg.Invalid*float64(n.bids) && float64(n.liars) >= cfg.Invalid*float64(n.offers):
 		return Lies
 	}
-	return None
+	return b.rows.judge(cfg, &n)
 }
 
-// slowCalls is how many calls a p95 needs at least to be one.
-const slowCalls = 40
+// slowCalls is how many calls a p95 needs at least to be one, offers how many
+// answers with bids a share of these.
+func (c *Config) slowCalls() uint32 { return max(c.Calls, 40) }
+func (c *Config) offers() uint32    { return max(c.Calls/4, 5) }
 
 func (b *Breaker) opens(cfg *Config, cause Cause, now unit.MonoTime) {
 	// An opening that follows a failed trial, or a short time of being closed,
@@ -228,26 +261,33 @@ func (b *Breaker) opens(cfg *Config, cause Cause, now unit.MonoTime) {
 
 func (b *Breaker) shut(cause Cause, now, until unit.MonoTime) {
 	b.state, b.cause, b.at, b.until = Open, cause, now, until
-	b.window = [parts]count{}
+	b.window, b.rows = [parts]count{}, rows{}
 	b.openeds++
 }
 
+// silentTimes is how many times as many probes as are needed may end early before
+// those that did not decide.
+const silentTimes = 3
+
 // verdict closes a half-open circuit, or opens it again as soon as too many
-// probes were bad.
+// probes were bad. One that was given up early counts neither way: who takes its
+// time where others have already bid would otherwise never be let back.
 func (b *Breaker) verdict(cfg *Config, now unit.MonoTime) {
 	n := &b.probes
-	all := n.calls + n.neutral
-	probes := float64(cfg.Probes)
-	bad := max(float64(n.errors+n.neutral)/(cfg.Errors*probes), float64(n.slow)/probes)
+	of := float64(cfg.Probes)
+	if n.neutral >= silentTimes*cfg.Probes {
+		of = float64(min(n.calls, cfg.Probes)) // no more are coming
+	}
+	bad := max(float64(n.errors)/cfg.Errors, float64(n.slow))
 	if n.bids > 0 {
-		bad = max(bad, float64(n.lies)/float64(n.bids)*float64(all)/probes/cfg.Invalid)
+		bad = max(bad, float64(n.lies)/float64(n.bids)*float64(n.calls)/cfg.Invalid)
 	}
 	switch {
-	case bad > 0.5:
+	case bad > 0.5*of || n.calls == 0 && n.neutral >= cfg.Probes:
 		b.opens(cfg, ProbesBad, now)
-	case all >= cfg.Probes:
+	case float64(n.calls) >= of:
 		b.state, b.at = Closed, now
-		b.window, b.began = [parts]count{}, now
+		b.window, b.began, b.rows = [parts]count{}, now, rows{}
 	}
 }
 

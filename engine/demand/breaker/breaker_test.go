@@ -9,7 +9,7 @@ import (
 )
 
 var config = Config{
-	Errors: 0.5, Invalid: 0.5, P95: 115 * time.Millisecond, Window: 5 * time.Second, Calls: 20, OpenMin: time.Second, OpenMax: time.Minute, Probes: 10,
+	Errors: 0.5, Invalid: 0.5, P95: 115 * time.Millisecond, Window: 5 * time.Second, Calls: 20, Row: 5, OpenMin: time.Second, OpenMax: time.Minute, Probes: 10,
 }
 
 const tick = 100 * time.Millisecond
@@ -30,7 +30,7 @@ func (l *line) run(d time.Duration, call func() Sample) {
 		case Open:
 			continue
 		case HalfOpen:
-			if !l.b.Probe(&config) {
+			if !l.b.Probe(&config, l.now) {
 				continue
 			}
 			s := call()
@@ -148,16 +148,16 @@ func TestLostProbes(t *testing.T) {
 	l.now = unit.MonoTime(time.Second)
 	l.b.Tick(&config, l.now)
 	for range config.Probes {
-		if !l.b.Probe(&config) {
+		if !l.b.Probe(&config, l.now) {
 			t.Fatal("no probe")
 		}
 	}
-	if l.b.Probe(&config) {
+	if l.b.Probe(&config, l.now) {
 		t.Fatal("more probes than there are")
 	}
 	l.now = l.now.Add(lostAfter)
 	l.b.Tick(&config, l.now)
-	if !l.b.Probe(&config) {
+	if !l.b.Probe(&config, l.now) {
 		t.Error("lost probes block the circuit")
 	}
 }
@@ -226,7 +226,7 @@ func TestAllocBreaker(t *testing.T) {
 		now = now.Add(tick)
 		b.Tick(&config, now)
 		x := hanging()
-		x.Probe = b.Probe(&config)
+		x.Probe = b.Probe(&config, now)
 		b.Observe(&config, &x, now)
 		s.Observe(&stageConfig, 110*time.Millisecond, now)
 	}); n != 0 {

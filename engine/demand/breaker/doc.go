@@ -9,6 +9,9 @@
 //	  └─ stays closed as long as it was open:       └────┘ probes bad: open again,
 //	     the next opening is a short one again             twice as long
 //
+// Where a window holds too few calls for a share of them to mean something,
+// failures in a row open it: see rows.
+//
 // The limit for closing is half of that for opening, and the time of being open
 // doubles until a circuit has stayed closed for as long as it was open last:
 // who is on the edge is asked less and less, not on and off.

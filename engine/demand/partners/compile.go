@@ -78,9 +78,9 @@ func (f *File) defaults() {
 		Hard: 120 * time.Millisecond, Answer: 5 * time.Millisecond, Least: 10 * time.Millisecond, TMax: 150 * time.Millisecond, Margin: 1.25, Gain: &gain,
 	}
 	f.Budget = BudgetSpec{Fanout: FanoutMax}
-	f.Health = HealthSpec{Healthy: 0.35, Fast: 20 * time.Millisecond, Slow: 120 * time.Millisecond}
+	f.Health = HealthSpec{Healthy: 0.25, Fast: 20 * time.Millisecond, Slow: 120 * time.Millisecond}
 	f.Breaker = BreakerSpec{
-		Errors: 0.5, Invalid: 0.5, P95: 115 * time.Millisecond, Window: 5 * time.Second, Calls: 20, OpenMin: time.Second, OpenMax: time.Minute, Probes: 10,
+		Errors: 0.5, Invalid: 0.5, P95: 115 * time.Millisecond, Window: 5 * time.Second, Calls: 20, Row: 5, OpenMin: time.Second, OpenMax: time.Minute, Probes: 10,
 	}
 	f.Stage = StageSpec{Down: 105 * time.Millisecond, DownFor: time.Minute, Up: 95 * time.Millisecond, UpFor: 5 * time.Minute}
 	f.Explore = ExploreSpec{Share: 0.02}
@@ -180,10 +180,10 @@ func (c *compiler) settings() {
 	}
 	c.egress("budget.egress", f.Budget.Egress)
 	s.Egress, s.Fanout = int64(f.Budget.Egress), f.Budget.Fanout
-	c.number("health.healthy", f.Health.Healthy, 0, 1, "0.35")
+	c.number("health.healthy", f.Health.Healthy, 0, 1, "0.25")
 	c.duration("health.fast", f.Health.Fast, 0, time.Minute, "20ms")
 	if f.Health.Slow <= f.Health.Fast {
-		c.fault("health.slow", fmt.Sprintf("%v is not above fast, %v", f.Health.Slow, f.Health.Fast), "write the p95 from which on the latency scores nothing: 120ms")
+		c.fault("health.slow", fmt.Sprintf("%v is not above fast, %v", f.Health.Slow, f.Health.Fast), "write how long an answer takes that scores nothing: 120ms")
 	}
 	s.Healthy, s.Fast, s.Slow = f.Health.Healthy, f.Health.Fast, f.Health.Slow
 	c.number("explore.share", f.Explore.Share, 0, 0.5, "0.02")
@@ -207,11 +207,14 @@ func (c *compiler) breaker() {
 	c.duration("breaker.window", b.Window, 100*time.Millisecond, time.Hour, "5s")
 	c.duration("breaker.open_min", b.OpenMin, 100*time.Millisecond, time.Hour, "1s")
 	c.duration("breaker.open_max", b.OpenMax, b.OpenMin, 24*time.Hour, "1m")
+	if b.Row < 2 || b.Row > 1<<20 {
+		c.fault("breaker.row", strconv.FormatUint(uint64(b.Row), 10)+" is not between 2 and 1048576", "write how many failures in a row are no bad luck: 5")
+	}
 	if b.Calls == 0 || b.Probes == 0 || b.Probes > 1<<16 || b.Calls > 1<<20 {
 		c.fault("breaker", "calls and probes have to be 1 or more, and not above 1048576 and 65536", "leave them out for 20 and 10")
 	}
 	c.book.Settings.Breaker = breaker.Config{
-		Errors: b.Errors, Invalid: b.Invalid, P95: b.P95, Window: b.Window, Calls: b.Calls, OpenMin: b.OpenMin, OpenMax: b.OpenMax, Probes: b.Probes,
+		Errors: b.Errors, Invalid: b.Invalid, P95: b.P95, Window: b.Window, Calls: b.Calls, Row: b.Row, OpenMin: b.OpenMin, OpenMax: b.OpenMax, Probes: b.Probes,
 	}
 }
 

@@ -76,7 +76,7 @@ type BudgetSpec struct {
 // HealthSpec says what a healthy partner is.
 type HealthSpec struct {
 	Healthy float64 `yaml:"healthy"`
-	// Fast and Slow are the p95 with the full and with no score.
+	// Fast and Slow are how long an answer takes that scores fully, and not at all.
 	Fast time.Duration `yaml:"fast"`
 	Slow time.Duration `yaml:"slow"`
 }
@@ -108,6 +108,8 @@ type BreakerSpec struct {
 	// Window is how far back calls are looked at, Calls how many there must be.
 	Window time.Duration `yaml:"window"`
 	Calls  uint32        `yaml:"calls"`
+	// Row is how many failures in a row do where there are fewer calls.
+	Row uint32 `yaml:"row"`
 	// OpenMin and OpenMax bound how long it stays open.
 	OpenMin time.Duration `yaml:"open_min"`
 	OpenMax time.Duration `yaml:"open_max"`

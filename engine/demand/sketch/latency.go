@@ -122,6 +122,18 @@ func (c *Curve) Within(t, u time.Duration) float32 {
 	return min(max(c.Bids(u)-c.Bids(t), 0)/s, 1)
 }
 
+// Speed is the mean over calls of 1 for an answer within fast, 0 for one that takes
+// slow or longer or is not known to come, and in proportion between.
+func (c *Curve) Speed(fast, slow time.Duration) (sum float32) {
+	for i := range Buckets {
+		if share := c.survives[i] - c.survives[i+1]; share > 0 {
+			middle := (Edge(i) + Edge(i+1)) / 2
+			sum += share * min(max(float32(slow-middle)/float32(slow-fast), 0), 1)
+		}
+	}
+	return sum
+}
+
 // BidQuantile is the time by which a share of the bids that were seen came.
 // Those that were given up are missing in it: it is too short a time rather
 // than too long.
