@@ -51,6 +51,7 @@ type node struct {
 	cutUntil  instant // it reaches no server before
 	draining  bool
 	broken    bool // the journal failed
+	misled    bool // the wall clock was wrong in this life
 	fenced    bool // it was told so
 	overtaken bool // another machine has its number
 	retired   bool // and this one is taken away
@@ -136,7 +137,9 @@ func (n *node) setWall(offset time.Duration) {
 	n.offset = offset
 	if n.sim != nil {
 		n.catchUp()
+		n.misled = n.misled || !n.right()
 		n.clock.SetWall(n.world.wall().Add(offset))
+		n.misled = n.misled || !n.right()
 	}
 }
 
@@ -196,6 +199,7 @@ func (n *node) open(floor unit.Epoch) {
 	w := n.world
 	n.clock = shards.NewManualClock(w.wall().Add(n.offset))
 	n.anchor, n.anchorMono = w.now, 0
+	n.misled = !n.right()
 	c := outbox.Default()
 	c.Dir, c.Node, c.Shards, c.SegmentBytes, c.EpochFloor = "/journal", n.id, n.shards, w.set.segment, floor
 	c.Retention, c.RetentionBytesMax, c.TokenTTL = 1e6*time.Hour, math.MaxInt64, w.set.tokenTTL
