@@ -141,9 +141,9 @@ type BudgetStore interface {
 	Close() error
 }
 
-// Refunding is a BudgetStore that counts by itself what is committed, and has to
-// be told of refunds; others learn of them from the journal. Refunded is called
-// once for each that is durable, from any goroutine, and must not block.
+// Refunding is a BudgetStore that counts by itself what is committed, or what of it
+// is the node's own, and has to be told of refunds. Refunded is called once for
+// each that is durable, from any goroutine, and must not block.
 type Refunding interface {
 	Refunded(r *ledger.Record)
 }

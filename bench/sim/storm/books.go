@@ -11,13 +11,21 @@ import (
 // books is the oracle's own account of what the shared ledger let count, entry
 // by entry as it happened. It shares nothing with the ledger's sums.
 type books struct {
-	w      *World
-	leases map[leaseKey]*leaseSums
-	days   map[accountDay]unit.Nanos // granted − returned
-	totals map[unit.AccountID]unit.Nanos
-	high   map[unit.AccountID]ledger.Stamp // of what was returned
-	floor  map[store.OpID]ledger.Stamp     // what a grant rests on
-	events map[eventKey]unit.Nanos
+	w       *World
+	leases  map[leaseKey]*leaseSums
+	days    map[accountDay]unit.Nanos // granted − returned − refunded
+	totals  map[unit.AccountID]unit.Nanos
+	high    map[unit.AccountID]ledger.Stamp // of what was returned or refunded
+	floor   map[store.OpID]ledger.Stamp     // what a grant rests on
+	events  map[eventKey]unit.Nanos
+	refunds map[eventKey]ledgerRefund
+}
+
+// ledgerRefund is a posting that was taken back, from the accounts and days that
+// it was posted to.
+type ledgerRefund struct {
+	amount unit.Nanos
+	parts  [2]accountDay
 }
 
 // leaseSums is what became of a lease.
@@ -28,7 +36,7 @@ func (s *leaseSums) left() unit.Nanos { return s.granted - s.returned - s.posted
 func newBooks(w *World) *books {
 	return &books{
 		w: w, leases: map[leaseKey]*leaseSums{}, days: map[accountDay]unit.Nanos{}, totals: map[unit.AccountID]unit.Nanos{},
-		high: map[unit.AccountID]ledger.Stamp{}, floor: map[store.OpID]ledger.Stamp{}, events: map[eventKey]unit.Nanos{},
+		high: map[unit.AccountID]ledger.Stamp{}, floor: map[store.OpID]ledger.Stamp{}, events: map[eventKey]unit.Nanos{}, refunds: map[eventKey]ledgerRefund{},
 	}
 }
 
@@ -65,7 +73,30 @@ func (b *books) take(r *ledger.Record) {
 		b.judge(k)
 	case ledger.Posted, ledger.Recorded:
 		b.event(r)
+	case ledger.Refunded:
+		b.refund(r)
 	}
+}
+
+// refund gives money back to the accounts and days that it was posted to, once. The
+// lease has spent it all the same.
+func (b *books) refund(r *ledger.Record) {
+	k := eventKey{r.Win, r.Event}
+	amount, posted := b.events[k]
+	if _, again := b.refunds[k]; again {
+		b.w.violated("I3", fmt.Sprintf("the ledger has the refund of %s of win %+v twice", r.Event, r.Win))
+	} else if !posted || amount != r.Amount {
+		b.w.violated("I4", fmt.Sprintf("the ledger refunds %v for %s of win %+v, which it has for %v", r.Amount, r.Event, r.Win, amount))
+	}
+	back := ledgerRefund{amount: r.Amount}
+	for i, p := range r.From[:r.Parts] {
+		d := accountDay{p.Account, p.Day}
+		back.parts[i] = d
+		b.days[d] -= r.Amount
+		b.totals[p.Account] -= r.Amount
+		b.high[p.Account] = max(b.high[p.Account], r.Stamp)
+	}
+	b.refunds[k] = back
 }
 
 func (b *books) event(r *ledger.Record) {

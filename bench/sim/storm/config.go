@@ -67,6 +67,17 @@ const (
 	// Again counts events that clients sent again though they had an answer, or
 	// for want of one.
 	Again
+	// Operators take postings back: Refunded counts those that were billed today or
+	// a moment ago, RefundedLate those of an earlier day, RefundedAgain what was
+	// refunded before or is on its way, RefundedApart queries while the ledger (or
+	// the own store) is away, RefundedCrash those whose node died on the way,
+	// RefundedNothing what was not billed, and asked for in vain.
+	Refunded
+	RefundedLate
+	RefundedAgain
+	RefundedApart
+	RefundedCrash
+	RefundedNothing
 
 	Faults
 )
@@ -75,6 +86,7 @@ var faultNames = [Faults]string{
 	"crash-at-disk-operation", "kill", "sync-error", "disk-full", "slow-disk", "store-down", "store-slow", "clock-jump", "clock-drift",
 	"restart", "reload", "message-lost", "message-twice", "message-late", "ledger-down", "ledger-slow", "counter-down", "counter-empty",
 	"counter-failover", "commit-unanswered", "cut-off", "replaced", "overtaken", "recovered", "torn-write", "event-again",
+	"refund", "refund-of-earlier-day", "refund-again", "refund-servers-away", "refund-crashed", "refund-of-nothing",
 }
 
 // String is the fault's name in summaries and on the command line.
@@ -86,7 +98,7 @@ func (f Fault) String() string {
 }
 
 // FaultSet is a set of faults to inject.
-type FaultSet uint32
+type FaultSet uint64
 
 // All faults.
 const All FaultSet = 1<<Faults - 1
@@ -141,11 +153,15 @@ const (
 	IdempotencyKey
 	// DriftMargin: holders spend to the last instant of a lease by their own clock.
 	DriftMargin
+	// RefundMemory: who refunds does not look whether it was done before.
+	RefundMemory
+	// RefundOnce: a node's own store is told of each refund twice.
+	RefundOnce
 
 	Safeties
 )
 
-var safetyNames = [Safeties]string{"nothing", "fsync", "day-boundary", "fencing", "idempotency-key", "drift-margin"}
+var safetyNames = [Safeties]string{"nothing", "fsync", "day-boundary", "fencing", "idempotency-key", "drift-margin", "refund-memory", "refund-once"}
 
 // String is the safety's name.
 func (s Safety) String() string { return safetyNames[s] }

@@ -30,6 +30,13 @@ func (a *auditor) judgeDelivery() (worst float64, judged int) {
 		}
 	}
 	locked := a.locked()
+	for k, s := range a.refunds {
+		if s.lost && w.books.refunds[k].amount == 0 { // the ledger does not know that it is back
+			for _, p := range s.parts {
+				locked[accountDay{p.Account, p.Day}] += s.amount
+			}
+		}
+	}
 	for i := range w.snapshot.Accounts {
 		acc := &w.snapshot.Accounts[i]
 		l := w.limits[acc.ID]

@@ -15,6 +15,10 @@
 // Machines can be lost with their disks, and replaced while they are only cut off:
 // then two have one number for a while.
 //
+// Operators find fraud now and then, of today and of earlier days, and ask for
+// refunds until they have an answer (refunds.go). They have random streams of their
+// own: without them a seed is the same run.
+//
 // Time is the world's: nodes have clocks of their own that drift and jump. A
 // node's next timer, the next message and the next fault are all that ever
 // happens, so an idle hour costs nothing but its timers.
@@ -24,7 +28,7 @@
 // They recount from what clients were told, from the raw bytes of the journals
 // (bench/recount), and from what the ledger let count, entry by entry (books.go);
 // they share no code with the ledger or the broker they judge. See oracle.go for
-// what each invariant means here.
+// what each invariant means here, and refunds_oracle.go for what a refund is.
 //
 // # A failure
 //

@@ -21,6 +21,8 @@ type callRecord struct {
 	billable bool
 	acked    bool
 	ackedAt  instant
+	day      unit.Day
+	by       machineDisk // whose word it was
 }
 
 // winRecord is what the world saw of a bid that was answered.
@@ -44,6 +46,10 @@ type history struct {
 	watching  bool
 	calmAsked [len(sizes)]int
 	calmWon   [len(sizes)]int
+
+	refunds   map[eventKey]*refundRecord
+	billed    []eventKey // what could be refunded: acknowledged and to be billed
+	regretted []eventKey // what was asked to be refunded
 }
 
 func (h *history) asked(w *World, size int) {
@@ -88,15 +94,19 @@ func (h *history) called(e *clientEvent) {
 	if h.calls[k] == nil {
 		t := &e.token
 		h.calls[k] = &callRecord{
-			campaign: t.Campaign, accounts: [2]unit.AccountID{t.CampaignAccount, t.LineAccount}, price: t.Price, billable: t.Billable,
+			campaign: t.Campaign, accounts: [2]unit.AccountID{t.CampaignAccount, t.LineAccount}, price: t.Price, billable: t.Billable, day: t.Day,
 		}
 	}
 }
 
 // acknowledged notes that a client was told that its event counts.
-func (h *history) acknowledged(w *World, e *clientEvent) {
-	if c := h.calls[eventKey{e.token.Win, e.kind}]; !c.acked {
-		c.acked, c.ackedAt = true, w.now
+func (h *history) acknowledged(w *World, n *node, e *clientEvent) {
+	k := eventKey{e.token.Win, e.kind}
+	if c := h.calls[k]; !c.acked {
+		c.acked, c.ackedAt, c.by = true, w.now, n.machineDisk()
 		h.acked++
+		if c.billable {
+			h.billed = append(h.billed, k)
+		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"millrace/state/ledger"
 	"millrace/state/outbox"
 	"millrace/state/outbox/faultfs"
+	"millrace/state/refund"
 	"millrace/state/store"
 	"millrace/state/store/embedded"
 	"millrace/state/store/joint"
@@ -29,6 +30,7 @@ type node struct {
 	world *World
 	id    unit.NodeID
 	disk  *faultfs.FS
+	disks int // which of the machine's it is
 
 	// The clock: mono runs from the life's start; drift is how much faster than
 	// true time, offset how far the wall clock is ahead of it.
@@ -61,8 +63,13 @@ type node struct {
 	journal *outbox.Journal
 	budgets store.BudgetStore
 	joint   *joint.Store // the same, if the nodes share a ledger
-	chain   *audit.Drain // nil in most worlds
-	writing bool         // a group will be written
+	// refunding is the store where it counts refunds.
+	refunding store.Refunding
+	chain     *audit.Drain // nil in most worlds
+	desk      *refund.Desk
+	told      []toldRefund // of refunds, for the shards
+	asks      []*asking    // refunds that wait for the disk
+	writing   bool         // a group will be written
 }
 
 // doom is an error that the disk returns at the k-th operation from now.
@@ -210,6 +217,7 @@ func (n *node) open(floor unit.Epoch) {
 		n.bootFailed(err)
 		return
 	}
+	n.openDesk()
 	if journal.Recovery().TornBytes > 0 {
 		w.hit(Torn)
 	}
@@ -239,24 +247,34 @@ func (n *node) bootFailed(err error) {
 }
 
 func (n *node) openStore() error {
-	var err error
 	n.leaseEnds = 0
 	if n.world.set.shared {
 		return n.openJoint()
 	}
+	return n.openOwn()
+}
+
+// openOwn is the store of a node that shares nothing.
+func (n *node) openOwn() error {
+	own := func(deliver store.Deliver) (*embedded.Store, error) {
+		s, err := embedded.Open(n.journal, n.clock.Wall, deliver)
+		n.refunding = s
+		return s, err
+	}
+	var err error
 	if n.world.set.lease > 0 {
 		l := &leasing{node: n, reply: n.deliverer()}
-		l.BudgetStore, err = embedded.Open(n.journal, n.clock.Wall, l.deliver)
+		l.BudgetStore, err = own(l.deliver)
 		n.budgets = l
 		return err
 	}
 	if n.world.cfg.Removed == IdempotencyKey {
 		f := &forgetful{really: map[uint64]uint64{}}
-		f.BudgetStore, err = embedded.Open(n.journal, n.clock.Wall, f.deliver(n.deliverer()))
+		f.BudgetStore, err = own(f.deliver(n.deliverer()))
 		n.budgets = f
 		return err
 	}
-	n.budgets, err = embedded.Open(n.journal, n.clock.Wall, n.deliverer())
+	n.budgets, err = own(n.deliverer())
 	return err
 }
 
@@ -281,7 +299,7 @@ func (n *node) openJoint() error {
 		c.RecheckEvery = 10 * time.Second // as everything is quicker in a short run
 	}
 	s, err := joint.Open(c)
-	n.budgets, n.joint = s, s
+	n.budgets, n.joint, n.refunding = s, s, s
 	return err
 }
 
@@ -374,6 +392,7 @@ func (n *node) group() {
 		n.crash()
 		return
 	}
+	n.tellRefunds()
 	for i, fx := range n.fx {
 		if fx.woken {
 			fx.woken = false
@@ -388,6 +407,7 @@ func (n *node) group() {
 		}
 	}
 	n.settle()
+	n.answerRefunds()
 	if n.journal.Err() != nil && !n.broken {
 		// It serves on unpaid; somebody restarts it.
 		n.broken = true
@@ -423,6 +443,7 @@ func (n *node) die() {
 		n.shards = 1 + w.fate.IntN(3)
 	}
 	n.sim, n.cores, n.fx, n.journal, n.budgets, n.joint, n.chain = nil, nil, nil, nil, nil, nil, nil
+	n.desk, n.told, n.asks, n.refunding = nil, nil, nil, nil
 	n.ready = false
 }
 

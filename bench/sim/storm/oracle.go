@@ -7,6 +7,7 @@ import (
 
 	"millrace/bench/recount"
 	"millrace/codec/unit"
+	"millrace/engine/budget"
 	"millrace/state/outbox/faultfs"
 	"millrace/state/store/joint"
 )
@@ -22,20 +23,27 @@ type Violation struct {
 //	I1  per lease, granted ≥ returned + posted at every record, in the journals and
 //	    in the shared ledger; what the brokers hold is what the journals say is
 //	    out; after an orderly end nothing is out but what lost machines hold, and
-//	    ledger and journals say the same of every lease
-//	I2  posted ≤ limit by account and day and by account, over all machines; the
-//	    ledger never grants above a limit; every win is reserved on the day on which
-//	    it was made, and before its life's time is over
+//	    ledger and journals say the same of every lease; a refund is the whole of
+//	    its posting, from the same accounts and days; whatever counts (brokers,
+//	    journals' books, own stores, the ledger) counts by account and day what
+//	    the records add up to
+//	I2  posted − refunded ≤ limit by account and day and by account, over all
+//	    machines, at every posting in the order of the stamps; the ledger never
+//	    grants above a limit; every win is reserved on the day on which it was
+//	    made, and before its life's time is over
 //	I3  a win's event is posted or recorded once, over all journals, and once in the
-//	    ledger
+//	    ledger; it is refunded at most once, in either
 //	I4  what was acknowledged stands in a journal, with its price and accounts,
 //	    and what is posted was reported by a client; what stands in a journal that
-//	    is not lost stands in the ledger
+//	    is not lost stands in the ledger; so it is with refunds, of which each
+//	    follows its posting in the same journal and was asked for; none is refused
+//	    by the machine that acknowledged its event as billed
 //	I5  in calm weather a campaign that wins nothing has less than 1 % left, what
 //	    lost machines hold apart
 //	I6  stamps of one writer rise strictly, a life's stamps are above those of the
-//	    life before, a posting's above those of the lease it was paid from, and a
-//	    grant's above those of the returns that the ledger had before it
+//	    life before, a posting's above those of the lease it was paid from, a
+//	    refund's above its posting's, and a grant's above those of the returns and
+//	    refunds that the ledger had before it
 //	I7  audit chains verify and hold the journal, whatever crashed; one flipped
 //	    byte in them is found
 type auditor struct {
@@ -49,12 +57,17 @@ type auditor struct {
 	// foreign events were reported to a machine that may not bill them: the one
 	// that made the win is lost.
 	foreign map[eventKey]bool
+	refunds map[eventKey]*standing
+	moves   []move
+	machine *node // whose journal is being read, nil: a lost disk
+	journal int   // the how manieth it is
+	books   map[bookKey]*bookSums
 	counts  recountCounts
 }
 
 type recountCounts struct {
-	Posted, Recorded, Granted, Returned uint64
-	Nanos                               unit.Nanos
+	Posted, Recorded, Granted, Returned, Refunded uint64
+	Nanos, Back                                   unit.Nanos
 }
 
 type accountDay struct {
@@ -70,10 +83,12 @@ type leaseKey struct {
 }
 
 type standing struct {
-	posted bool
-	amount unit.Nanos
-	parts  []recount.Part
-	lost   bool // its journal is lost and was not recovered
+	posted  bool
+	amount  unit.Nanos
+	parts   []recount.Part
+	lost    bool // its journal is lost and was not recovered
+	stamp   uint64
+	journal int // in which it stands
 }
 
 // why an event was recorded without being billed, as on disk.
@@ -82,17 +97,23 @@ const (
 	foreignNode  = 5
 )
 
-// audit recounts every journal from its raw bytes.
-func (w *World) audit() *auditor {
+// audit recounts every journal from its raw bytes. What the machines' books must
+// say is added up only if they are to be compared.
+func (w *World) audit(compare bool) *auditor {
 	a := &auditor{
 		w: w, posted: map[accountDay]unit.Nanos{}, total: map[unit.AccountID]unit.Nanos{},
 		leases: map[leaseKey]*leaseSums{}, lost: map[joint.Life]bool{}, stands: map[eventKey]*standing{}, foreign: map[eventKey]bool{},
+		refunds: map[eventKey]*standing{},
+	}
+	if compare {
+		a.books = map[bookKey]*bookSums{}
 	}
 	for _, l := range w.attic {
 		a.read(l.node, l.disk, l)
 	}
 	for _, n := range w.nodes {
 		if !n.retired || n.sim != nil {
+			a.machine = n
 			a.read(n.id, n.disk, nil)
 		}
 	}
@@ -102,6 +123,7 @@ func (w *World) audit() *auditor {
 // read recounts one disk.
 func (a *auditor) read(id unit.NodeID, disk *faultfs.FS, lost *lostDisk) {
 	a.disk = lost
+	a.journal++
 	w := a.w
 	segments, err := segmentsOf(disk)
 	if err != nil {
@@ -128,13 +150,17 @@ func (a *auditor) take(e *recount.Entry) {
 	case recount.Granted:
 		a.counts.Granted++
 		a.lease(leaseKey{e.Node, e.Account, e.Day, e.Epoch}).granted += e.Amount
+		a.book(e.Account, e.Day, e.Amount, 0, 0)
 	case recount.Returned:
 		a.counts.Returned++
 		k := leaseKey{e.Node, e.Account, e.Day, e.LeaseEpoch}
 		a.lease(k).returned += e.Amount
 		a.judgeLease(k, e)
+		a.book(e.Account, e.Day, -e.Amount, 0, 0)
 	case recount.Posted, recount.Recorded:
 		a.event(e)
+	case recount.Refunded:
+		a.refund(e)
 	}
 }
 
@@ -169,7 +195,7 @@ func (a *auditor) event(e *recount.Entry) {
 	if a.stands[k] != nil {
 		a.w.violated("I3", fmt.Sprintf("%s of win %+v stands twice (kind %d of epoch %d, reason %d, after one in the journal of a machine that is lost: %v)", e.Event, e.Win, e.Kind, e.Epoch, e.Reason, a.stands[k].lost))
 	}
-	a.stands[k] = &standing{e.Kind == recount.Posted, e.Amount, e.Parts, a.disk != nil && !a.disk.recovered}
+	a.stands[k] = &standing{e.Kind == recount.Posted, e.Amount, e.Parts, a.disk != nil && !a.disk.recovered, e.Stamp, a.journal}
 	if e.Kind == recount.Recorded {
 		return
 	}
@@ -178,6 +204,8 @@ func (a *auditor) event(e *recount.Entry) {
 	for _, p := range e.Parts {
 		a.posted[accountDay{p.Account, p.Day}] += e.Amount
 		a.total[p.Account] += e.Amount
+		a.moves = append(a.moves, move{e.Stamp, p.Account, p.Day, e.Amount})
+		a.book(p.Account, p.Day, 0, e.Amount, 0)
 		l := leaseKey{e.Node, p.Account, p.Day, p.Epoch}
 		a.lease(l).posted += e.Amount
 		a.judgeLease(l, e)
@@ -250,14 +278,19 @@ func (a *auditor) outstanding() map[unit.AccountID]unit.Nanos {
 func (a *auditor) judgeHeld() {
 	held := map[unit.AccountID]unit.Nanos{}
 	for _, n := range a.w.nodes {
+		spent := map[unit.AccountID]budget.Balance{}
 		for _, c := range n.cores {
 			for _, b := range c.Broker().AppendBalances(nil) {
 				held[b.Account] += b.Available + b.Reserved + b.Moving + b.Pool + b.Locked
+				sum := spent[b.Account]
+				sum.Add(&b)
+				spent[b.Account] = sum
 			}
 			if d := c.Broker().Counts().Defects; d > 0 {
 				a.w.violated("I1", fmt.Sprintf("node %d: a broker met %d contradictions", n.id, d))
 			}
 		}
+		a.judgeSpent(n, spent)
 	}
 	out := a.outstanding()
 	for id, l := range a.w.limits {

@@ -89,6 +89,9 @@ func (w *World) strike() {
 func (w *World) inflict(p planned) {
 	n := w.current(p.node)
 	switch p.kind {
+	case Refunded, RefundedLate, RefundedAgain, RefundedApart, RefundedCrash, RefundedNothing:
+		w.regretted(p)
+		return
 	case StoreDown, StoreSlow, LedgerDown, LedgerSlow, CounterDown:
 		w.hit(p.kind)
 		fallthrough

@@ -28,6 +28,8 @@ type Result struct {
 	Takes      uint64         `json:"counter_calls"`
 	Commits    uint64         `json:"ledger_calls"`
 	Flipped    int            `json:"flipped_bytes"` // of audit chains, each found or a violation
+	Refunded   uint64         `json:"refunded"`
+	Back       int64          `json:"refunded_nanos"`
 	Faults     [Faults]uint64 `json:"faults"`
 	Violations []Violation    `json:"violations,omitempty"`
 
@@ -107,8 +109,10 @@ func drawStart(c *Config, zone int, x float64, kind int) unit.WallTime {
 func Run(c Config) (*Result, error) {
 	w := &World{cfg: c, set: draw(&c)}
 	w.traffic, w.net, w.fate = newRand(c.Seed, 2), newRand(c.Seed, 3), newRand(c.Seed, 4)
+	w.regret = newRand(c.Seed, 9)
 	w.storms.world = w
 	w.history.calls, w.history.wins = map[eventKey]*callRecord{}, map[event.WinID]winRecord{}
+	w.history.refunds = map[eventKey]*refundRecord{}
 	var err error
 	if w.keys, err = event.NewKeyring([]event.Key{{ID: 1, Secret: []byte("a secret for simulations only, no other use")}}, 1); err != nil {
 		return nil, err
@@ -136,6 +140,7 @@ func Run(c Config) (*Result, error) {
 	}
 	stormEnds := instant(c.Duration - w.set.calm)
 	w.plan = drawPlan(newRand(c.Seed, 6), &c, &w.set, stormEnds)
+	w.plan = append(w.plan, drawRefunds(newRand(c.Seed, 10), &c, len(w.plan), stormEnds)...)
 	w.strike()
 	w.keepTime()
 	w.after(0, w.arrive)
@@ -151,12 +156,13 @@ func (w *World) conclude() (*Result, error) {
 	w.run(w.now.add(w.set.calm - watch))
 	w.history.watching = true
 	w.run(w.now.add(watch))
-	under, judged := w.audit().judgeDelivery()
+	under, judged := w.audit(false).judgeDelivery()
 	w.silent = true
 	// The last events come in; what nobody reported lapses.
 	w.run(w.now.add(2*w.set.reservationTTL + 4*time.Minute))
-	a := w.audit()
+	a := w.audit(true)
 	a.judgeHeld()
+	a.judgeBooks()
 	down := 0
 	for _, n := range w.nodes {
 		if n.retired {
@@ -180,10 +186,12 @@ func (w *World) conclude() (*Result, error) {
 			w.recover(l)
 		}
 	}
-	a = w.audit()
+	a = w.audit(false)
 	a.judgeShared()
 	a.judgeLimits()
+	a.judgeSpending()
 	a.judgeEvents()
+	a.judgeRefunds()
 	a.judgeReturned()
 	w.judgeChains()
 	return &Result{
@@ -191,6 +199,7 @@ func (w *World) conclude() (*Result, error) {
 		Requests: w.history.requests, Bids: w.history.bids, Acked: w.history.acked,
 		Posted: a.counts.Posted, Recorded: a.counts.Recorded, Granted: a.counts.Granted, Nanos: int64(a.counts.Nanos),
 		Under: under, Judged: judged, Locked: int64(a.lockedSum()), Takes: w.calls[theCounter], Commits: w.calls[theLedger], Flipped: w.flipped,
+		Refunded: a.counts.Refunded, Back: int64(a.counts.Back),
 		Faults: w.counts, Violations: w.faults, plan: w.plan,
 	}, nil
 }

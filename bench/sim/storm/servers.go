@@ -166,6 +166,7 @@ func (w *World) recover(l *lostDisk) {
 func (n *node) replace() {
 	n.abandon()
 	n.disk = faultfs.New(0, n.fault)
+	n.disks++
 	n.world.after(time.Second+time.Duration(n.world.fate.Int64N(int64(10*time.Second))), n.boot)
 }
 

@@ -36,6 +36,7 @@ func (a *auditor) judgeShared() {
 			a.w.violated("I4", fmt.Sprintf("%s of win %+v: %v in the journal, %v in the ledger", k.kind, k.win, s.amount, amount))
 		}
 	}
+	a.judgeSharedRefunds()
 	for k := range b.events {
 		if a.stands[k] == nil {
 			a.w.violated("I4", fmt.Sprintf("%s of win %+v stands in the ledger and in no journal", k.kind, k.win))
@@ -49,4 +50,25 @@ func (a *auditor) lockedSum() (sum unit.Nanos) {
 		sum += amount
 	}
 	return sum
+}
+
+// judgeSharedRefunds: what came back by the journals came back in the ledger, to
+// the same accounts and days (I4).
+func (a *auditor) judgeSharedRefunds() {
+	b := a.w.books
+	for k, s := range a.refunds {
+		have, there := b.refunds[k]
+		want := ledgerRefund{amount: s.amount}
+		for i, p := range s.parts {
+			want.parts[i] = accountDay{p.Account, p.Day}
+		}
+		if there && have != want || !there && !s.lost {
+			a.w.violated("I4", fmt.Sprintf("the refund of %s of win %+v is %+v in a journal; in the ledger (%v) %+v", k.kind, k.win, want, there, have))
+		}
+	}
+	for k := range b.refunds {
+		if a.refunds[k] == nil {
+			a.w.violated("I4", fmt.Sprintf("the refund of %s of win %+v stands in the ledger and in no journal", k.kind, k.win))
+		}
+	}
 }

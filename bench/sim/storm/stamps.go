@@ -21,11 +21,13 @@ type stampOracle struct {
 	lease map[leaseKey]uint64 // of its first grant
 }
 
-// writerKey: the store, which grants and takes back, is a writer of its own.
+// writerKey: the store, which grants and takes back, is a writer of its own, and so
+// is who refunds.
 type writerKey struct {
-	epoch unit.Epoch
-	shard unit.ShardID
-	store bool
+	epoch  unit.Epoch
+	shard  unit.ShardID
+	store  bool
+	refund bool
 }
 
 func newStampOracle(w *World, id unit.NodeID) *stampOracle {
@@ -36,8 +38,8 @@ func (o *stampOracle) take(e *recount.Entry) {
 	if e.Kind == recount.EpochStarted {
 		o.epoch, o.floor = e.Epoch, o.high
 	}
-	k := writerKey{e.Epoch, e.Shard, e.Kind == recount.Granted || e.Kind == recount.Returned}
-	if k.store {
+	k := writerKey{e.Epoch, e.Shard, e.Kind == recount.Granted || e.Kind == recount.Returned, e.Kind == recount.Refunded}
+	if k.store || k.refund {
 		k.shard = 0
 	}
 	switch {
@@ -52,7 +54,7 @@ func (o *stampOracle) take(e *recount.Entry) {
 		// One that a later life adopted was never in use, and rests on nothing.
 		id := store.OpID{Node: e.Node, Shard: e.Shard, Epoch: e.Epoch, Seq: e.Seq}
 		if b := o.w.books; b != nil && e.Epoch == o.epoch && e.Stamp <= uint64(b.floor[id]) {
-			o.w.violated("I6", fmt.Sprintf("node %d, epoch %d: a grant's stamp %x is not above %x of the returns it rests on", o.node, e.Epoch, e.Stamp, b.floor[id]))
+			o.w.violated("I6", fmt.Sprintf("node %d, epoch %d: a grant's stamp %x is not above %x of the returns and refunds it rests on", o.node, e.Epoch, e.Stamp, b.floor[id]))
 		}
 		if l := (leaseKey{o.node, e.Account, e.Day, e.Epoch}); o.lease[l] == 0 {
 			o.lease[l] = e.Stamp

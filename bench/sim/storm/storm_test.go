@@ -132,13 +132,16 @@ var removals = []struct {
 	{Fsync, Config{Seed: 3, Duration: 4 * time.Minute, Embedded: true}, "I4"},
 	{DayBoundary, Config{Seed: 79, Duration: 90 * time.Second, Rate: 150, Embedded: true}, "I2"},
 	{IdempotencyKey, Config{Seed: 6, Duration: 4 * time.Minute, Embedded: true}, "I1"},
-	{DriftMargin, Config{Seed: 14, Duration: 4 * time.Minute, Rate: 60, Embedded: true}, "I2"},
+	{DriftMargin, Config{Seed: 176, Duration: 4 * time.Minute, Rate: 60, Embedded: true}, "I2"},
+	{RefundMemory, Config{Seed: 19, Duration: 4 * time.Minute, Embedded: true}, "I3"},
+	{RefundOnce, Config{Seed: 2, Duration: 4 * time.Minute, Embedded: true}, "I2"},
 	// Of nodes that share a ledger; the first seed from 1 that notices.
 	{Fsync, Config{Seed: 1, Duration: 4 * time.Minute}, "I4"},
 	{DayBoundary, Config{Seed: 18, Duration: 90 * time.Second, Rate: 150}, "I2"},
 	{IdempotencyKey, Config{Seed: 2, Duration: 4 * time.Minute}, "I3"},
-	{Fencing, Config{Seed: 7, Duration: 4 * time.Minute}, "I2"},
+	{Fencing, Config{Seed: 10, Duration: 4 * time.Minute}, "I2"},
 	{DriftMargin, Config{Seed: 2, Duration: 4 * time.Minute, Rate: 60}, "I2"},
+	{RefundMemory, Config{Seed: 19, Duration: 4 * time.Minute}, "I3"},
 }
 
 // TestRemovedSafetyIsCaught proves that the simulator can fail.

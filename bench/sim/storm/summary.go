@@ -28,6 +28,9 @@ type Summary struct {
 	// Flipped bytes of audit chains.
 	Flipped int
 	Worlds  [NodesMax + 1]int
+	// Refunded events, and what came back.
+	Refunded uint64
+	Back     int64
 	// Over counts violations of I2.
 	Over int
 }
@@ -44,6 +47,8 @@ func (s *Summary) Add(r *Result) {
 	s.Judged += r.Judged
 	s.Locked += r.Locked
 	s.Flipped += r.Flipped
+	s.Refunded += r.Refunded
+	s.Back += r.Back
 	s.Takes += r.Takes
 	s.Commits += r.Commits
 	if r.Commits == 0 {
@@ -85,6 +90,7 @@ func (s *Summary) Print(w io.Writer, took time.Duration) {
 	if s.Commits > 0 {
 		fmt.Fprintf(w, "%d calls of the counter, %d of the ledger; %.6f left in leases of machines lost with their disks\n", s.Takes, s.Commits, float64(s.Locked)/1e9)
 	}
+	fmt.Fprintf(w, "%d events refunded, %.6f in all\n", s.Refunded, float64(s.Back)/1e9)
 	fmt.Fprintf(w, "%d bytes of audit chains flipped, each of them found unless a run failed\n", s.Flipped)
 	fmt.Fprintf(w, "over-delivery %d; under-delivery at most %.3f%% of a budget in calm weather, %d budgets judged\n", s.Over, 100*s.Under, s.Judged)
 	fmt.Fprintln(w, "faults injected:")

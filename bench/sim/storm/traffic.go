@@ -189,7 +189,7 @@ func (e *clientEvent) answered(n *node, c *serve.Context) {
 	w := e.world
 	switch c.Answer.Status {
 	case 204, 302:
-		w.history.acknowledged(w, e)
+		w.history.acknowledged(w, n, e)
 		if !e.done && e.kind == event.Click {
 			if text := tokenAfter(c.Answer.Location, "?c="); text != nil && w.traffic.Float64() < conversionRate {
 				v := w.event(n, event.Conversion, text)

@@ -54,6 +54,7 @@ type World struct {
 	traffic *rand.Rand
 	net     *rand.Rand
 	fate    *rand.Rand
+	regret  *rand.Rand // of refunds
 
 	keys   *event.Keyring
 	signer *event.Signer

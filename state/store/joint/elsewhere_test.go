@@ -3,6 +3,7 @@ package joint_test
 import (
 	"testing"
 
+	"millrace/codec/event"
 	"millrace/codec/unit"
 	"millrace/state/ledger"
 	"millrace/state/outbox"
@@ -66,4 +67,60 @@ func TestNoGrantBeforeTheLedgerKnows(t *testing.T) {
 	if got := b.last(r.ID); got.Status != store.OK || got.Amount != 300 || b.committed() != 1000 {
 		t.Fatalf("%+v, committed %v of 1000", got, b.committed())
 	}
+}
+
+// TestElsewhereAfterARefund: what a node has taken back is not its own any more,
+// so that what other nodes have is told in full.
+func TestElsewhereAfterARefund(t *testing.T) {
+	a := newBench(t)
+	a.start()
+	a.wait()
+	first := a.ask(300)
+	a.wait()
+	if got := a.last(first.ID); got.Amount != 300 {
+		t.Fatalf("%+v", got)
+	}
+	b := newBench(t)
+	b.ledger, b.counter, b.node = a.ledger, a.counter, storetest.Node+1
+	b.start()
+	b.wait()
+	b.ask(200)
+	b.wait()
+	a.refund(120)
+	a.wait()
+	second := a.ask(50)
+	a.wait()
+	if got := a.last(second.ID); got.Amount != 50 || got.Elsewhere != (store.Elsewhere{InDay: 200, Ever: 200}) {
+		t.Fatalf("%+v", got)
+	}
+	a.crash()
+	a.start()
+	a.wait()
+	third := a.ask(50)
+	a.wait()
+	if got := a.last(third.ID); got.Amount != 50 || got.Elsewhere != (store.Elsewhere{InDay: 200, Ever: 200}) {
+		t.Fatalf("in its second life: %+v", got)
+	}
+}
+
+// refund writes a posting of the account and takes it back, as a node does.
+func (b *bench) refund(amount unit.Nanos) {
+	b.t.Helper()
+	r := ledger.Record{
+		Kind: ledger.Posted, Event: event.Impression, Node: b.node, Epoch: b.journal.Epoch(), Wall: storetest.Now, Campaign: 2, Amount: amount,
+		Currency: unit.USD, Win: event.WinID{Node: b.node, Epoch: b.journal.Epoch(), Seq: 1}, Issued: storetest.Now,
+		Parts: 1, From: [2]ledger.Part{{Account: 1, Day: storetest.Day, Epoch: b.journal.Epoch()}},
+	}
+	appender := b.journal.NewAppender(nil)
+	for _, kind := range [...]ledger.Kind{ledger.Posted, ledger.Refunded} {
+		if r.Kind = kind; kind == ledger.Refunded {
+			r.Reason = ledger.Fraud
+		}
+		if _, err := appender.Append(&r); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	appender.Commit()
+	b.wait()
+	b.store.Refunded(&r)
 }

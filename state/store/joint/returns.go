@@ -121,6 +121,17 @@ func (s *Store) answerReturn(k answers.Key, x *returning) {
 	s.answer(x.reply)
 }
 
+// Refunded see store.Refunding. The ledger learns of a refund by the drain; here it
+// is no longer what this node has committed.
+func (s *Store) Refunded(r *ledger.Record) {
+	s.locked(func() {
+		s.stamp = s.stamp.Merge(r.Stamp)
+		for _, p := range r.From[:r.Parts] {
+			s.commitOwn(p.Account, p.Day, -r.Amount)
+		}
+	})
+}
+
 // heldReturns is how many returns are durable and wait for the ledger.
 func (s *Store) heldReturns() (n int) {
 	for _, x := range s.returning {

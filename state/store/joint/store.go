@@ -85,7 +85,10 @@ type Status struct {
 	Drain         DrainStatus
 }
 
-var _ store.BudgetStore = (*Store)(nil)
+var (
+	_ store.BudgetStore = (*Store)(nil)
+	_ store.Refunding   = (*Store)(nil)
+)
 
 // Open makes the store of a journal's present life and begins that life at the
 // ledger. Nothing is granted before the ledger has answered; returns are taken
