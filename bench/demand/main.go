@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +38,9 @@ type options struct {
 	counts   []int
 	speaks   dspfleet.Protocol
 }
+
+// clientMemory is what load and bidders take before they collect.
+const clientMemory = 2 << 30
 
 // modes are what can be measured.
 var modes = map[string]func(context.Context, *options, io.Writer, io.Writer) error{
@@ -69,6 +73,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		o.binary = binary
 		var client []int
 		o.cores, client = process.SplitCores(o.pin)
+		// What this process collects would be seen as answers that come late: load
+		// and bidders share a core. It collects when it has to.
+		debug.SetGCPercent(-1)
+		debug.SetMemoryLimit(clientMemory)
 		if err := process.PinSelf(client); err != nil {
 			fmt.Fprintln(stderr, "demand: load and bidders are not pinned:", err)
 		}
