@@ -200,7 +200,9 @@ func (s *htmlScan) attribute(c byte) bool {
 		switch {
 		case c == '>':
 			s.endTag()
-		case blank(c), c == '/':
+		case blank(c):
+		case c == '/':
+			s.state = htmlBeforeAttr // what follows is another attribute, "=" too
 		case c == '=' && s.state == htmlAfterAttr:
 			s.state, s.value = htmlBeforeValue, s.value[:0]
 		default:

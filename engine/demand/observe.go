@@ -33,7 +33,7 @@ func (d *Desk) Observe(c *Collector, i int, r *Result, now unit.MonoTime) {
 	says := d.book.Settings.Breaker.Says(&s)
 	// A probe that fails tells the circuit what it was sent for, and no more: what
 	// a partner did while it was ill would be held against it when it is well.
-	if r.Outcome != Refused && (says == breaker.Well || !choice.Probe) {
+	if r.Outcome != Refused && !r.Unsent && (says == breaker.Well || !choice.Probe) {
 		d.learn(c, choice, x, r)
 	}
 	switch says {

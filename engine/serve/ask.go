@@ -132,7 +132,11 @@ func (c *Core) send(a *parked, plan *demand.Plan, i int) {
 		return
 	}
 	k.back, k.unsent, k.Response = true, true, nil
-	c.ended(k, demand.Refused)
+	outcome := demand.Refused
+	if refused == dsp.RefusedBody || refused == dsp.RefusedDeadline {
+		outcome = demand.Cancelled // our doing: it says nothing of the bidder
+	}
+	c.ended(k, outcome)
 }
 
 // sent keeps what the bidder is asked: the desk's edit is its scratch, but for
