@@ -136,12 +136,15 @@ func (d *decoder) value(n *node, v reflect.Value) {
 		d.dictionary(n, v)
 	default:
 		if !n.scalar() {
-			d.fault(n, "want "+wanted(v.Type())+", found "+n.kind.noun(), "write one value")
+			d.fault(n, "want "+wanted(v.Type())+", found "+n.kind.noun(), oneValue)
 			return
 		}
 		d.scalar(n, v)
 	}
 }
+
+// oneValue is the remedy where there are keys or a list.
+const oneValue = "write one value"
 
 // special decodes the types that have their own text form.
 func (d *decoder) special(n *node, v reflect.Value) bool {
@@ -150,13 +153,13 @@ func (d *decoder) special(n *node, v reflect.Value) bool {
 	switch {
 	case t == typeDuration || t == typeNanos || t == typeCPM || t == typeCurrency || t == typeBytes:
 		if !n.scalar() {
-			problem = "want " + wanted(t) + ", found " + n.kind.noun()
+			problem, remedy = "want "+wanted(t)+", found "+n.kind.noun(), oneValue
 			break
 		}
 		problem, remedy = special[t](n.text, v)
 	case v.CanAddr() && reflect.PointerTo(t).Implements(typeText):
 		if !n.scalar() {
-			problem = "want one value, found " + n.kind.noun()
+			problem, remedy = "want one value, found "+n.kind.noun(), oneValue
 			break
 		}
 		if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.text)); err != nil {

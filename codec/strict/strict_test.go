@@ -317,3 +317,17 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 }
+
+// TestDecodeOneValue: where one value is wanted, keys and lists are refused with
+// a remedy, whatever the type.
+func TestDecodeOneValue(t *testing.T) {
+	for _, field := range []string{"listen", "name", "shards", "share", "debug", "price", "floor", "currency", "idle", "body_bytes_max"} {
+		for _, value := range []string{"{a: 1}", "[1]"} {
+			var got settings
+			_, faults := Decode("f.yaml", []byte(field+": "+value), &got)
+			if len(faults) != 1 || faults[0].Field != field || faults[0].Remedy == "" || !strings.Contains(faults[0].Problem, ", found a ") {
+				t.Errorf("%s: %s: %v", field, value, faults)
+			}
+		}
+	}
+}
