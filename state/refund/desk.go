@@ -224,6 +224,9 @@ func (f *finder) take(r *ledger.Record, _ uint64) error {
 		}
 	}
 	it := &f.items[i]
+	if it.post.Kind == ledger.Posted && r.Kind == ledger.Recorded {
+		return nil // the same event again, told to a later life: it is billed all the same
+	}
 	it.ID, it.Campaign, it.Currency, it.Amount = id, r.Campaign, r.Currency, r.Amount
 	if it.Status = NotBilled; r.Kind == ledger.Posted {
 		it.Status, it.post = Done, *r

@@ -160,6 +160,29 @@ func TestRefundByID(t *testing.T) {
 	}
 }
 
+// TestReportedAgain: an event that is told again when the journal has forgotten
+// its life is recorded a second time; that it was billed still stands.
+func TestReportedAgain(t *testing.T) {
+	w := &world{t: t, disk: faultfs.New(0, nil)}
+	w.open(true)
+	w.grant(1000)
+	view, click := w.post(event.Impression, 100), w.post(event.Click, 200)
+	again := func(id ID) {
+		w.write(&ledger.Record{Kind: ledger.Recorded, Reason: ledger.UnknownEpoch, Event: id.Kind, Win: id.Win})
+		w.journal.Step()
+	}
+	again(view)
+	if res := w.ask(&Query{IDs: []ID{view, click}}); res.Count(Done) != 2 || res.Sum()[unit.USD] != 300 {
+		t.Fatalf("%+v", res)
+	}
+	again(click)
+	for _, id := range []ID{view, click, {Win: click.Win}} {
+		if res := w.ask(&Query{IDs: []ID{id}}); res.Count(Before) != 1 {
+			t.Fatalf("%+v", res)
+		}
+	}
+}
+
 func TestRefundByQuery(t *testing.T) {
 	w := &world{t: t, disk: faultfs.New(0, nil)}
 	w.open(true)

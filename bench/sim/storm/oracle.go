@@ -53,6 +53,7 @@ type auditor struct {
 	leases map[leaseKey]*leaseSums
 	lost   map[joint.Life]bool // lives whose disk is not with a node any more
 	disk   *lostDisk           // whose journal is being read, nil: a node's own
+	owner  machineDisk
 	stands map[eventKey]*standing
 	// foreign events were reported to a machine that may not bill them: the one
 	// that made the win is lost.
@@ -89,6 +90,7 @@ type standing struct {
 	lost    bool // its journal is lost and was not recovered
 	stamp   uint64
 	journal int // in which it stands
+	by      machineDisk
 }
 
 // why an event was recorded without being billed, as on disk.
@@ -109,11 +111,12 @@ func (w *World) audit(compare bool) *auditor {
 		a.books = map[bookKey]*bookSums{}
 	}
 	for _, l := range w.attic {
+		a.owner = l.of
 		a.read(l.node, l.disk, l)
 	}
 	for _, n := range w.nodes {
 		if !n.retired || n.sim != nil {
-			a.machine = n
+			a.machine, a.owner = n, n.machineDisk()
 			a.read(n.id, n.disk, nil)
 		}
 	}
@@ -195,7 +198,7 @@ func (a *auditor) event(e *recount.Entry) {
 	if a.stands[k] != nil {
 		a.w.violated("I3", fmt.Sprintf("%s of win %+v stands twice (kind %d of epoch %d, reason %d, after one in the journal of a machine that is lost: %v)", e.Event, e.Win, e.Kind, e.Epoch, e.Reason, a.stands[k].lost))
 	}
-	a.stands[k] = &standing{e.Kind == recount.Posted, e.Amount, e.Parts, a.disk != nil && !a.disk.recovered, e.Stamp, a.journal}
+	a.stands[k] = &standing{e.Kind == recount.Posted, e.Amount, e.Parts, a.disk != nil && !a.disk.recovered, e.Stamp, a.journal, a.owner}
 	if e.Kind == recount.Recorded {
 		return
 	}

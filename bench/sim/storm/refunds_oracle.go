@@ -125,7 +125,7 @@ func (a *auditor) refund(e *recount.Entry) {
 	case e.Stamp <= s.stamp:
 		a.w.violated("I6", fmt.Sprintf("%s of win %+v: its refund's stamp %x is not above %x of its posting", e.Event, e.Win, e.Stamp, s.stamp))
 	}
-	a.refunds[k] = &standing{true, e.Amount, e.Parts, a.disk != nil && !a.disk.recovered, e.Stamp, a.journal}
+	a.refunds[k] = &standing{true, e.Amount, e.Parts, a.disk != nil && !a.disk.recovered, e.Stamp, a.journal, a.owner}
 	for _, p := range e.Parts {
 		a.posted[accountDay{p.Account, p.Day}] -= e.Amount
 		a.total[p.Account] -= e.Amount
@@ -168,7 +168,9 @@ func (a *auditor) judgeRefunds() {
 			a.w.violated("I4", fmt.Sprintf("the refund of %s of win %+v was acknowledged at %v and stands nowhere", k.kind, k.win, r.ackedAt))
 		}
 		for _, x := range r.refusals {
-			if s != nil && s.posted && c.acked && c.ackedAt < x.at && c.by == x.by {
+			// A machine acknowledges also what it does not know: another that has the
+			// number of its node may bill that.
+			if s != nil && s.posted && s.by == x.by && c.acked && c.ackedAt < x.at && c.by == x.by {
 				a.w.violated("I4", fmt.Sprintf("node %d was asked to refund %s of win %+v, which it had acknowledged and posted, and said %s", x.by.machine.id, k.kind, k.win, x.why))
 			}
 		}

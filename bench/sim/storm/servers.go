@@ -123,6 +123,7 @@ func (w *World) hop(n *node, to server, back bool, f func()) {
 // lostDisk is the disk of a machine that is gone.
 type lostDisk struct {
 	node      unit.NodeID
+	of        machineDisk
 	disk      *faultfs.FS
 	last      unit.Epoch // its last life
 	known     bool       // which the ledger knows
@@ -132,7 +133,7 @@ type lostDisk struct {
 // abandon ends the machine's last life and keeps its disk as it lies.
 func (n *node) abandon() *lostDisk {
 	w := n.world
-	l := &lostDisk{node: n.id}
+	l := &lostDisk{node: n.id, of: n.machineDisk()}
 	if n.journal != nil {
 		l.last, l.known = n.journal.Epoch(), n.joint.Status().Begun
 	}
@@ -140,7 +141,11 @@ func (n *node) abandon() *lostDisk {
 	l.disk = n.disk.AfterCrash(w.fate.Uint64(), nil)
 	w.attic = append(w.attic, l)
 	if l.known && w.fate.IntN(2) == 0 {
-		w.after(time.Duration(w.fate.Int64N(int64(2*time.Minute))), func() { w.recover(l) })
+		w.after(time.Duration(w.fate.Int64N(int64(2*time.Minute))), func() {
+			if !w.quiet { // what comes back then is too late to be found and spent
+				w.recover(l)
+			}
+		})
 	}
 	return l
 }
