@@ -103,6 +103,27 @@ func TestElsewhereAfterARefund(t *testing.T) {
 	}
 }
 
+// TestRefundedMoneyIsFound: what was refunded can be had when the ledger knows of
+// it, though the counter said "exhausted" just before and was compared then.
+func TestRefundedMoneyIsFound(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	b.ask(1000)
+	b.wait()
+	early := b.ask(120)
+	b.wait()
+	if got := b.last(early.ID); got.Status != store.Exhausted {
+		t.Fatalf("%+v", got)
+	}
+	b.refund(120)
+	b.wait()
+	late := b.ask(120)
+	b.wait()
+	if got := b.last(late.ID); got.Status != store.OK || got.Amount != 120 || b.committed() != 1000 {
+		t.Fatalf("%+v, committed %v", got, b.committed())
+	}
+}
+
 // refund writes a posting of the account and takes it back, as a node does.
 func (b *bench) refund(amount unit.Nanos) {
 	b.t.Helper()

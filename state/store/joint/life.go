@@ -3,6 +3,7 @@ package joint
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"millrace/codec/unit"
@@ -171,12 +172,18 @@ func (s *Store) extended(lease time.Duration, asked unit.MonoTime, err error) {
 }
 
 // posted is told of what the ledger has: the counter learns of returns, and
-// then the shards.
+// then the shards. Of refunds it learns when it is doubted, which is then due.
 func (s *Store) posted(records []ledger.Record, to uint64) {
 	var back []store.ReturnRequest
+	refunded := map[unit.AccountID]bool{}
 	for i := range records {
-		if records[i].Kind == ledger.Returned {
-			back = append(back, returnOf(&records[i]))
+		switch r := &records[i]; r.Kind {
+		case ledger.Returned:
+			back = append(back, returnOf(r))
+		case ledger.Refunded:
+			for _, p := range r.From[:r.Parts] {
+				refunded[p.Account] = true
+			}
 		}
 	}
 	if len(back) > 0 {
@@ -190,6 +197,9 @@ func (s *Store) posted(records []ledger.Record, to uint64) {
 		}
 	}
 	s.locked(func() {
+		if len(refunded) > 0 { // whatever the day: there is more of the total limit too
+			maps.DeleteFunc(s.checked, func(k AccountDay, _ unit.MonoTime) bool { return refunded[k.Account] })
+		}
 		if to >= s.beginsAt && !s.level {
 			s.caughtUp()
 		}
