@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"millrace/bench/dspfleet"
 	"millrace/bench/load"
+	"millrace/shards"
 )
 
 // hardCut is the end of every collection in these runs, by the demand file.
@@ -18,19 +20,22 @@ const hardCut = 120 * time.Millisecond
 
 // timingRun is how long answers took with a fifth of the bidders hanging.
 type timingRun struct {
-	What      string     `json:"what"`
-	Answered  int64      `json:"answered"`
-	Failed    int64      `json:"failed"`
-	Rate      float64    `json:"auctions_per_second"`
-	Latency   [5]float64 `json:"answers_ms"` // p50, p99, p99.9, p99.99, max, from when they were sent
-	Late      float64    `json:"send_delay_p99_9_ms"`
-	Beyond    int64      `json:"beyond_cut_off"`         // later than the cut-off
-	BeyondTwo int64      `json:"beyond_cut_off_and_2ms"` // and by more than 2 ms
-	Hung      uint64     `json:"calls_that_hung"`
-	Resets    uint64     `json:"rst_stream_seen"`
-	Opened    uint64     `json:"connections_opened"`
-	Open      uint64     `json:"connections_open"`
-	Breaches  uint64     `json:"breaches_of_the_protocol"`
+	What     string     `json:"what"`
+	Answered int64      `json:"answered"`
+	Failed   int64      `json:"failed"`
+	Rate     float64    `json:"auctions_per_second"`
+	Latency  [5]float64 `json:"answers_ms"` // p50, p99, p99.9, p99.99, max, from when they were sent
+	Late     float64    `json:"send_delay_p99_9_ms"`
+	// Sleepers are threads that only sleep, one on each core in use, beside the load: how
+	// late they wake at p99.9 is what the machine itself adds to every process.
+	Sleepers  []float64 `json:"sleepers_late_p99_9_ms"`
+	Beyond    int64     `json:"beyond_cut_off"`         // later than the cut-off
+	BeyondTwo int64     `json:"beyond_cut_off_and_2ms"` // and by more than 2 ms
+	Hung      uint64    `json:"calls_that_hung"`
+	Resets    uint64    `json:"rst_stream_seen"`
+	Opened    uint64    `json:"connections_opened"`
+	Open      uint64    `json:"connections_open"`
+	Breaches  uint64    `json:"breaches_of_the_protocol"`
 	buckets   *hdrhistogram.Histogram
 }
 
@@ -83,7 +88,9 @@ func timingOf(ctx context.Context, o *options, k int, breakers bool, stderr io.W
 	r.calls.reset()
 	before := r.fleet.Status()
 	c.Duration = o.duration
+	asleep := sleepers(slices.Concat(o.cores, shards.UsableCPUs())) // the server's cores, and ours
 	s, _, err := r.drive(ctx, c)
+	t.Sleepers = asleep()
 	if err != nil {
 		return t, err
 	}
@@ -145,7 +152,8 @@ func writeTiming(w io.Writer, o *options, runs []timingRun) error {
 	fmt.Fprintf(&b, "%s; %s, the others' latency %s, %.0f auctions/s, cut-off %v\n", environment(o.cores != nil), o.speaks, o.latency, o.rate, hardCut)
 	for _, t := range runs {
 		fmt.Fprintf(&b, "\n%s: %d answers, %d failed\n", t.What, t.Answered, t.Failed)
-		fmt.Fprintf(&b, "  ms  p50 %.2f  p99 %.2f  p99.9 %.2f  p99.99 %.2f  max %.2f; the client itself was late by %.2f at p99.9\n", t.Latency[0], t.Latency[1], t.Latency[2], t.Latency[3], t.Latency[4], t.Late)
+		fmt.Fprintf(&b, "  ms  p50 %.2f  p99 %.2f  p99.9 %.2f  p99.99 %.2f  max %.2f\n", t.Latency[0], t.Latency[1], t.Latency[2], t.Latency[3], t.Latency[4])
+		fmt.Fprintf(&b, "  at p99.9 the client itself was late by %.2f ms, threads that only sleep by %.2f\n", t.Late, t.Sleepers)
 		fmt.Fprintf(&b, "  beyond the cut-off %d, by more than 2 ms %d (%.3f %%)\n", t.Beyond, t.BeyondTwo, 100*float64(t.BeyondTwo)/float64(max(t.Answered, 1)))
 		fmt.Fprintf(&b, "  calls that hung %d, RST_STREAM seen %d; connections opened %d, open at the end %d; breaches of the protocol %d\n", t.Hung, t.Resets, t.Opened, t.Open, t.Breaches)
 		writeBuckets(&b, t.buckets)

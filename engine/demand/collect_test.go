@@ -212,7 +212,7 @@ func TestDeadlines(t *testing.T) {
 	for _, c := range []struct {
 		tmax string
 		want time.Duration
-	}{{`"tmax":200`, 120 * ms}, {`"tmax":60`, 55 * ms}, {`"x":1`, 120 * ms}, {`"tmax":100`, 95 * ms}} {
+	}{{`"tmax":200`, 118 * ms}, {`"tmax":60`, 55 * ms}, {`"x":1`, 118 * ms}, {`"tmax":100`, 95 * ms}} {
 		p := d.Plan(&Ask{Request: requestOf(t, strings.Replace(bannerRequest, `"tmax":200`, c.tmax, 1)), Size: 1500, Arrived: 1000, Now: unit.MonoTime(3 * ms), Wall: wall})
 		if p.Deadline != unit.MonoTime(1000).Add(c.want) || len(p.Choices) != 3 {
 			t.Errorf("%s: until %v with %d asked", c.tmax, p.Deadline, len(p.Choices))

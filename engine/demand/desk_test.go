@@ -72,7 +72,7 @@ func TestPlanAsksEverybodyAtFirst(t *testing.T) {
 		t.Fatalf("%d of 50 asked", len(p.Choices))
 	}
 	for i, c := range p.Choices {
-		if int(c.Partner) != i || !c.Imps.Has(0) || c.TMax != 119 || c.Deadline != unit.MonoTime(120*time.Millisecond) {
+		if int(c.Partner) != i || !c.Imps.Has(0) || c.TMax != 117 || c.Deadline != unit.MonoTime(118*time.Millisecond) {
 			t.Fatalf("choice %d: %+v", i, c)
 		}
 	}
@@ -80,7 +80,7 @@ func TestPlanAsksEverybodyAtFirst(t *testing.T) {
 		t.Errorf("floor %v", p.Imps[0].Floor)
 	}
 	e := d.Edit(ask, 0)
-	if len(e.Imps) != 1 || !e.Imps[0].HasFloor || e.Imps[0].Floor != 100_000 || e.TMax != 119 {
+	if len(e.Imps) != 1 || !e.Imps[0].HasFloor || e.Imps[0].Floor != 100_000 || e.TMax != 117 {
 		t.Errorf("%+v", e)
 	}
 	if d.Common().At != openrtb.FirstPrice {

@@ -95,6 +95,11 @@ func (d *Desk) Plan(a *Ask) *Plan {
 	return p
 }
 
+// closing is how long before the hard end the collection ends, at most: the answer
+// is to be out by then. Its way from the timer to the socket takes half a
+// millisecond, the auction included; the rest is for machines that wake late.
+const closing = 2 * time.Millisecond
+
 // deadline is the end of the collection: the hard one, or what the request's
 // own time leaves for it.
 func (d *Desk) deadline(a *Ask) unit.MonoTime {
@@ -103,7 +108,7 @@ func (d *Desk) deadline(a *Ask) unit.MonoTime {
 	if a.Request.TMax > 0 {
 		tmax = time.Duration(a.Request.TMax) * time.Millisecond
 	}
-	return a.Arrived.Add(min(s.Hard, tmax-s.Answer))
+	return a.Arrived.Add(min(s.Hard-min(closing, s.Hard/50), tmax-s.Answer))
 }
 
 // choose fills the plan.

@@ -50,7 +50,7 @@ func (x *naive) plan(a *Ask) (choices []Choice) {
 	if a.Request.TMax > 0 {
 		tmax = time.Duration(a.Request.TMax) * time.Millisecond
 	}
-	end := a.Arrived.Add(min(s.Hard, tmax-s.Answer))
+	end := a.Arrived.Add(min(s.Hard-min(2*time.Millisecond, s.Hard/50), tmax-s.Answer))
 	limit := min(s.Fanout, map[breaker.Rung]int{breaker.All: 1000, breaker.Top: s.Stage.Top, breaker.FewTop: s.Stage.Few}[d.stage.Rung()])
 	if limit == 0 || end.Sub(a.Now) < s.Least {
 		return nil

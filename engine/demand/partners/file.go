@@ -43,7 +43,7 @@ type RatesSpec struct {
 
 // DeadlinesSpec says how long answers are waited for.
 type DeadlinesSpec struct {
-	// Hard is the end, after the request's first byte.
+	// Hard is when the answer is out, after the request's first byte.
 	Hard time.Duration `yaml:"hard"`
 	// Answer is kept of the request's own tmax for deciding and answering.
 	Answer time.Duration `yaml:"answer"`
