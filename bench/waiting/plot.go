@@ -49,7 +49,7 @@ func plot(results []result, records []*record) []byte {
 		fmt.Fprintf(&b, `<text x="%.1f" y="%.1f" text-anchor="%s" %s>%s</text>`+"\n", x, y, anchor, more, html.EscapeString(words))
 	}
 	text(plotLeft, 24, "start", `font-size="16" font-weight="bold"`, "Revenue kept by the time waited for bids")
-	text(plotLeft, 46, "start", `fill="#555"`, fmt.Sprintf("%d records of %d auctions with %d partners; 100 %% is waiting for everybody until 120 ms", len(records), records[0].auctions(), records[0].partners))
+	text(plotLeft, 46, "start", `fill="#555"`, fmt.Sprintf("%d records of %d auctions with %d partners; 100 %% is waiting for everybody, to the end", len(records), records[0].auctions(), records[0].partners))
 	for share := f.yLeast; share < 1.001; share += 0.05 {
 		fmt.Fprintf(&b, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#ddd"/>`+"\n", plotLeft, plotWidth-plotRight, f.y(share), f.y(share))
 		text(plotLeft-8, f.y(share)+4, "end", "", fmt.Sprintf("%.0f %%", 100*share))

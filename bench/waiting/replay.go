@@ -35,7 +35,7 @@ type policy struct {
 }
 
 // whole waits for everybody until the hard end.
-var whole = policy{name: "everybody, until 120 ms", head: "deadlines: {margin: 10, soft: [], hard: 120ms}", cut: hard}
+var whole = policy{name: "everybody, to the end", head: "deadlines: {margin: 10, soft: [], hard: 120ms}", cut: hard}
 
 // fixed stops at a time, whatever is missing.
 func fixed(at time.Duration) policy {
