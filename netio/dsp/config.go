@@ -30,7 +30,7 @@ type Config struct {
 	DialsMax        int           // attempts under way at once, a pool
 	DialTimeout     time.Duration // name, connection, TLS and the peer's first SETTINGS
 	BackoffMin      time.Duration // after a failed attempt; doubles with each, with jitter
-	BackoffMax      time.Duration
+	BackoffMax      time.Duration // short: who is well again is to be reached when somebody looks, and one attempt costs little
 	PingAfter       time.Duration // silence on an HTTP/2 connection after which it is asked whether it lives
 	PingTimeout     time.Duration // for the answer
 	WriteTimeout    time.Duration // for a peer to take anything of what waits
@@ -44,7 +44,7 @@ func Default() Config {
 	return Config{
 		Seed:     1,
 		CallsMax: 16 << 10, RequestBytesMax: 256 << 10, HeaderBytesMax: 16 << 10, OutBytesMax: 1 << 20, BufferBytesMax: 128 << 20,
-		DialsMax: 64, DialTimeout: 2 * time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 15 * time.Second,
+		DialsMax: 64, DialTimeout: 2 * time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 2 * time.Second,
 		PingAfter: 5 * time.Second, PingTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second,
 		IdleTimeout: 30 * time.Second, DrainTimeout: 250 * time.Millisecond, ResolveInterval: 30 * time.Second,
 	}
