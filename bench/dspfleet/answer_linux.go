@@ -141,6 +141,9 @@ func (w *worker) give(a *answer) {
 	}
 	if first := !a.begun; first {
 		w.done(a, true)
+		if a.fault == GoAway && c.h2 != nil {
+			c.goAway(http2.ErrCodeNo) // before the answer: who has that may ask again at once
+		}
 	}
 	if !c.send(a) {
 		if a.fault == SlowDrip {
@@ -148,9 +151,6 @@ func (w *worker) give(a *answer) {
 			w.answers.add(a)
 		}
 		return // or flow control lets no more through for now
-	}
-	if a.fault == GoAway && c.h2 != nil {
-		c.goAway(http2.ErrCodeNo)
 	}
 	w.put(a)
 }
