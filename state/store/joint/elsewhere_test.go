@@ -22,10 +22,7 @@ func TestElsewhere(t *testing.T) {
 	if got := a.last(first.ID); got.Amount != 300 || got.Elsewhere != (store.Elsewhere{}) {
 		t.Fatalf("alone: %+v", got)
 	}
-	b := newBench(t)
-	b.ledger, b.counter, b.node = a.ledger, a.counter, storetest.Node+1
-	b.start()
-	b.wait()
+	b := a.beside()
 	second := b.ask(200)
 	b.wait()
 	if got := b.last(second.ID); got.Amount != 200 || got.Elsewhere != (store.Elsewhere{InDay: 300, Ever: 300}) {
@@ -80,10 +77,7 @@ func TestElsewhereAfterARefund(t *testing.T) {
 	if got := a.last(first.ID); got.Amount != 300 {
 		t.Fatalf("%+v", got)
 	}
-	b := newBench(t)
-	b.ledger, b.counter, b.node = a.ledger, a.counter, storetest.Node+1
-	b.start()
-	b.wait()
+	b := a.beside()
 	b.ask(200)
 	b.wait()
 	a.refund(120)
@@ -122,6 +116,15 @@ func TestRefundedMoneyIsFound(t *testing.T) {
 	if got := b.last(late.ID); got.Status != store.OK || got.Amount != 120 || b.committed() != 1000 {
 		t.Fatalf("%+v, committed %v", got, b.committed())
 	}
+}
+
+// beside is another node that shares the ledger and the counter.
+func (b *bench) beside() *bench {
+	other := newBench(b.t)
+	other.ledger, other.counter, other.node = b.ledger, b.counter, storetest.Node+1
+	other.start()
+	other.wait()
+	return other
 }
 
 // refund writes a posting of the account and takes it back, as a node does.
