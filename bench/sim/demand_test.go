@@ -283,7 +283,7 @@ func TestRefusedCostsNoBudget(t *testing.T) {
 	for _, c := range []struct {
 		refused dsp.Refused
 		want    int
-	}{{dsp.RefusedBusy, 10}, {dsp.Accepted, 2}} {
+	}{{dsp.RefusedBusy, 10}, {dsp.RefusedBody, 10}, {dsp.RefusedDeadline, 10}, {dsp.Accepted, 2}} {
 		sent := 0
 		w := world(t, Config{Shards: 1, Catalog: compile(t, catalog(line{id: "a", attrs: "price: 2"})),
 			Demand: book(t, demandHead+partner("p", ", qps: 10")),

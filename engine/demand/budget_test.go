@@ -178,3 +178,20 @@ func TestUnsentIsGivenBackOnce(t *testing.T) {
 		t.Errorf("%v given back of %v for calls that were sent", l, spent)
 	}
 }
+
+// TestNotSentByUsSaysNothing: a call that we gave up before it was sent is nothing
+// to its partner's circuit, nor to what is known of it.
+func TestNotSentByUsSaysNothing(t *testing.T) {
+	d := newDesk(t, fleet(1, "explore: {share: 0}", nil))
+	r, before := requestOf(t, bannerRequest), d.who[0].news
+	for range 100 {
+		d.Plan(&Ask{Request: r, Size: 1500, Arrived: 1, Now: 1, Wall: wall})
+		c := new(Collector)
+		c.Begin(d, 1)
+		d.Observe(c, 0, &Result{Outcome: Cancelled, Unsent: true}, 1)
+		c.End(d, 1)
+	}
+	if x := &d.who[0]; x.news != before || x.circuit.State() != breaker.Closed || x.counts.Outcomes[Cancelled] != 100 {
+		t.Errorf("%+v, %v, %+v", x.news, x.circuit.State(), x.counts.Outcomes)
+	}
+}

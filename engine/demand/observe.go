@@ -29,6 +29,9 @@ func (d *Desk) Observe(c *Collector, i int, r *Result, now unit.MonoTime) {
 		x.bytes.spend(int64(r.Sent) - int64(c.size))
 		d.egress.spend(int64(r.Sent) - int64(c.size))
 	}
+	if r.Unsent && r.Outcome == Cancelled && !choice.Probe {
+		return // our doing, not the partner's; a probe has to make room for another
+	}
 	s := d.sample(choice, x, r)
 	says := d.book.Settings.Breaker.Says(&s)
 	// A probe that fails tells the circuit what it was sent for, and no more: what
